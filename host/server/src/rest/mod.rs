@@ -1,0 +1,6 @@
+//! One file per resource; each has its routes in `routes()`.
+
+pub(crate) mod connector_plugins;
+pub(crate) mod connectors;
+pub(crate) mod plugins;
+pub(crate) mod root;
