@@ -31,6 +31,8 @@
 pub mod cluster;
 mod handle;
 mod host;
+pub mod journal;
+mod runtime;
 
 pub use cluster::{
     Config, ConnectorKey, ConnectorKind, Digest, Instance, PluginManifest, Plugins, RunId, RunState, Subject, Target,
@@ -40,3 +42,5 @@ pub use handle::{ConnectorInfo, ConnectorStatus, Error, Handle, InstanceStatus};
 pub use host::{
     ConnectorSpec, Failure, HostEvent, Problem, Refusal, Reporter, TaskHost, TaskSpec, ValidateRequest, Validated,
 };
+pub use journal::{Journal, JournalError};
+pub use runtime::{Settings, StartError, start};

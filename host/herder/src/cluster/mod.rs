@@ -9,6 +9,7 @@ mod id;
 pub mod leader;
 mod records;
 mod state;
+pub mod worker;
 
 pub use assign::{Placement, assign};
 pub use id::{
