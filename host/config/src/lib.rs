@@ -11,9 +11,11 @@
 //!
 //! Nothing here does I/O, reads the environment or a clock, or knows who uses a key: callers pass text and maps in.
 
+pub mod address;
 pub mod class;
 pub mod client;
 pub mod connector;
+pub mod converter;
 pub mod definition;
 pub mod describe;
 pub mod grant;
@@ -25,6 +27,6 @@ pub mod validate;
 pub mod worker;
 
 pub use definition::{Capabilities, Definition, Encoding, Kind, Plugin};
-pub use key::{Default, Importance, Key, Rule, Type, Width};
+pub use key::{DefaultValue, Importance, Key, Rule, Type, Width};
 pub use settings::Settings;
 pub use validate::{Problem, Validation, Value, Warning};

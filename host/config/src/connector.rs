@@ -1,0 +1,683 @@
+//! A connector's configuration: the keys that every connector has, those that its chain, converters and plugin add, and
+//! the checked struct that the data plane runs with.
+//!
+//! [`keys`] puts the whole list together for one configuration, as Connect does for `config/validate`: Connect's own keys,
+//! then those of each step and predicate under a heading of its own, then the plugin's, then the converters'. Keys of
+//! ours are marked internal: Connect's endpoints show them only when a configuration sets them.
+
+use crate::class::ClassError;
+use crate::converter::{ConverterConfig, Part};
+use crate::definition::{Definition, Kind};
+use crate::key::{DefaultValue, Key, Rule, Width, boolean, class, int, list, long, short, string};
+use crate::settings::Settings;
+use crate::validate::{Invalid, Problem, Validation, Warning, split_list, unknown};
+use crate::worker::{OVERRIDE_PREFIXES, SandboxLimits, sandbox_limit_keys};
+
+/// Finds the definition behind a class name, among those of the kinds.
+pub type Lookup<'d> = dyn Fn(&[Kind], &str) -> Result<&'d Definition, ClassError> + 'd;
+
+/// A connector configuration that is right.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConnectorConfig {
+    pub name: String,
+    /// As it was written; resolving it again gives the same definition.
+    pub class: String,
+    pub tasks_max: u32,
+    /// Whether more tasks than that are an error.
+    pub tasks_max_enforce: bool,
+    /// None: the worker's, settings included.
+    pub key_converter: Option<ConverterConfig>,
+    pub value_converter: Option<ConverterConfig>,
+    pub header_converter: Option<ConverterConfig>,
+    /// The transforms, in the order they are applied.
+    pub chain: Vec<StepConfig>,
+    pub predicates: Vec<PredicateConfig>,
+    pub errors: ErrorPolicy,
+    /// Whether the connector restarts when a secret that it uses changes.
+    pub restart_on_reload: bool,
+    pub direction: Direction,
+    pub sandbox: SandboxOverrides,
+    /// Records in a batch at most; none: the data plane's own measure.
+    pub batch_size: Option<u32>,
+    /// How long a sink waits for a batch to fill.
+    pub linger_ms: Option<u64>,
+    /// Pause between polls of a source that had nothing.
+    pub poll_interval_ms: Option<u64>,
+    /// None: the worker's.
+    pub offset_flush_interval_ms: Option<u64>,
+    /// Everything as it was written: this is what the plugin is given.
+    pub original: Settings,
+}
+
+/// One transform in the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepConfig {
+    pub alias: String,
+    pub class: String,
+    /// Applied only to records for which this predicate holds.
+    pub predicate: Option<String>,
+    /// Applied only where it does not hold.
+    pub negate: bool,
+    /// The step's own settings, without prefix and without the four above.
+    pub settings: Settings,
+}
+
+/// A predicate that steps may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PredicateConfig {
+    pub alias: String,
+    pub class: String,
+    pub settings: Settings,
+}
+
+/// What happens to records that cannot be processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorPolicy {
+    /// How long an operation is tried again; none: for ever.
+    pub retry_timeout_ms: Option<u64>,
+    pub retry_delay_max_ms: u64,
+    /// True: such records are skipped instead of failing the task.
+    pub tolerate_all: bool,
+    pub log: bool,
+    pub log_messages: bool,
+    pub dead_letters: Option<DeadLetters>,
+}
+
+/// Where records go that could not be processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetters {
+    pub topic: String,
+    pub replication_factor: i16,
+    /// Whether headers say what went wrong.
+    pub context_headers: bool,
+}
+
+/// What only sources or only sinks have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Direction {
+    Source(SourceConfig),
+    Sink(SinkConfig),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// Whether the connector must refuse to run where it cannot write exactly once.
+    pub exactly_once_required: bool,
+    pub transaction_boundary: TransactionBoundary,
+    /// A topic for the connector's own offsets.
+    pub offsets_topic: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionBoundary {
+    Poll,
+    /// None: the worker's interval for flushing offsets.
+    Interval {
+        interval_ms: Option<u64>,
+    },
+    Connector,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkConfig {
+    pub topics: Topics,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topics {
+    /// At least one.
+    Named(Vec<String>),
+    /// Every topic whose whole name matches.
+    Matching(String),
+}
+
+/// Limits of the connector's instances where they differ from the worker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SandboxOverrides {
+    pub memory_max_bytes: Option<u64>,
+    pub call_cpu_max_ms: Option<u64>,
+    pub call_max_ms: Option<u64>,
+}
+
+impl SandboxOverrides {
+    /// The limits that hold for the connector's instances.
+    pub fn over(&self, worker: SandboxLimits) -> SandboxLimits {
+        SandboxLimits {
+            memory_max_bytes: self.memory_max_bytes.unwrap_or(worker.memory_max_bytes),
+            call_cpu_max_ms: self.call_cpu_max_ms.unwrap_or(worker.call_cpu_max_ms),
+            call_max_ms: self.call_max_ms.unwrap_or(worker.call_max_ms),
+        }
+    }
+}
+
+/// A list of aliases, and what each of them has below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aliased {
+    Transforms,
+    Predicates,
+}
+
+impl Aliased {
+    fn list(self) -> &'static str {
+        match self {
+            Aliased::Transforms => "transforms",
+            Aliased::Predicates => "predicates",
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Aliased::Transforms => Kind::Transform,
+            Aliased::Predicates => Kind::Predicate,
+        }
+    }
+
+    fn prefix(self, alias: &str) -> String {
+        format!("{}.{alias}.", self.list())
+    }
+
+    /// Each alias once, in the order of the list.
+    fn aliases(self, settings: &Settings) -> Vec<String> {
+        let mut aliases: Vec<String> = Vec::new();
+        for alias in split_list(settings.get(self.list()).unwrap_or_default()) {
+            if !alias.is_empty() && !aliases.contains(&alias) {
+                aliases.push(alias);
+            }
+        }
+        aliases
+    }
+
+    /// The keys of every alias: those that each has, then its definition's if the class is known.
+    fn keys(self, settings: &Settings, lookup: &Lookup<'_>) -> Vec<Key> {
+        let of_alias = |alias: String| {
+            let prefix = self.prefix(&alias);
+            let (heading, thing, doc) = match self {
+                Aliased::Transforms => (format!("Transforms: {alias}"), "Transformation", "transformation"),
+                Aliased::Predicates => (format!("Predicates: {alias}"), "Predicate", "predicate"),
+            };
+            let mut keys = vec![
+                class(&format!("{prefix}type")).required().high().doc(format!("Class for the '{alias}' {doc}.")).group(
+                    &heading,
+                    0,
+                    Width::Long,
+                    format!("{thing} type for {alias}"),
+                ),
+                string(&format!("{prefix}plugin.version"))
+                    .high()
+                    .doc(format!("Version of the '{alias}' {doc}."))
+                    .group(&heading, 1, Width::Long, format!("{thing} version for {alias}")),
+            ];
+            let mut own = match settings.get(&format!("{prefix}type")).map(|class| lookup(&[self.kind()], class.trim()))
+            {
+                Some(Ok(definition)) => definition.keys.clone(),
+                _ => Vec::new(),
+            };
+            if self == Aliased::Transforms {
+                own.push(boolean("negate").default("false").doc("Whether the predicate is turned round."));
+                own.push(
+                    string("predicate").doc("Alias of the predicate that decides whether a record is transformed."),
+                );
+            }
+            keys.extend((2..).zip(own).map(|(order, key)| key.embedded(&prefix).moved(&heading, order)));
+            keys
+        };
+        self.aliases(settings).into_iter().flat_map(of_alias).collect()
+    }
+}
+
+/// The keys that every connector of a kind has in Connect, in Connect's order.
+pub fn common_keys(kind: Kind) -> Vec<Key> {
+    const COMMON: &str = "Common";
+    const ERRORS: &str = "Error Handling";
+    let mut keys = vec![
+        string("name").required().rule(Rule::Name).high().doc("Name of the connector, unique in the cluster.").group(
+            COMMON,
+            1,
+            Width::Medium,
+            "Connector name",
+        ),
+        string("connector.class")
+            .required()
+            .high()
+            .doc("Class of the connector: its full Java name, its simple name, or that without \"Connector\".")
+            .group(COMMON, 2, Width::Long, "Connector class"),
+        string("connector.plugin.version").doc("Version of the connector.").group(
+            COMMON,
+            3,
+            Width::Medium,
+            "Connector version",
+        ),
+        int("tasks.max").default("1").at_least(1).high().doc("How many tasks the connector may have.").group(
+            COMMON,
+            4,
+            Width::Short,
+            "Tasks max",
+        ),
+        boolean("tasks.max.enforce")
+            .default("true")
+            .low()
+            .doc("Whether having more tasks than that is an error. Outdated.")
+            .group(COMMON, 5, Width::Short, "Enforce tasks max"),
+    ];
+    for (order, part, shown) in [(6, Part::Key, "Key"), (8, Part::Value, "Value"), (10, Part::Header, "Header")] {
+        let what = shown.to_lowercase();
+        keys.push(
+            class(part.key()).low().doc(format!("Converter of the {what} of records; not set: the worker's.")).group(
+                COMMON,
+                order,
+                Width::Short,
+                format!("{shown} converter class"),
+            ),
+        );
+        keys.push(
+            string(&format!("{}plugin.version", part.prefix()))
+                .low()
+                .doc(format!("Version of the {what} converter."))
+                .group(COMMON, order + 1, Width::Short, format!("{shown} converter version")),
+        );
+    }
+    keys.extend([
+        list("transforms")
+            .default("")
+            .rule(Rule::DistinctAliases)
+            .low()
+            .doc("Aliases of the transforms that records go through, in order.")
+            .group("Transforms", 12, Width::Long, "Transforms"),
+        list("predicates")
+            .default("")
+            .rule(Rule::DistinctAliases)
+            .low()
+            .doc("Aliases of the predicates that transforms use.")
+            .group("Predicates", 13, Width::Long, "Predicates"),
+        string("config.action.reload")
+            .default("restart")
+            .one_of_ignoring_case(&["none", "restart"])
+            .low()
+            .doc("What happens when a value from a config provider changes: restart or none.")
+            .group(COMMON, 14, Width::Medium, "Reload Action"),
+        long("errors.retry.timeout")
+            .default("0")
+            .doc("How long, in milliseconds, a failed operation is tried again; 0: not at all; -1: for ever.")
+            .group(ERRORS, 1, Width::Medium, "Retry Timeout for Errors"),
+        long("errors.retry.delay.max.ms").default("60000").doc("Longest pause between two tries.").group(
+            ERRORS,
+            2,
+            Width::Medium,
+            "Maximum Delay Between Retries for Errors",
+        ),
+        string("errors.tolerance")
+            .default("none")
+            .one_of(&["none", "all"])
+            .doc("What an error does that trying again does not mend: none fails the task, all skips the record.")
+            .group(ERRORS, 3, Width::Short, "Error Tolerance"),
+        boolean("errors.log.enable").default("false").doc("Whether tolerated errors are logged too.").group(
+            ERRORS,
+            4,
+            Width::Short,
+            "Log Errors",
+        ),
+        boolean("errors.log.include.messages")
+            .default("false")
+            .doc("Whether the log shows the record that failed.")
+            .group(ERRORS, 5, Width::Short, "Log Error Details"),
+    ]);
+    keys.extend(if kind == Kind::Sink { sink_keys(COMMON, ERRORS) } else { source_keys() });
+    keys
+}
+
+fn sink_keys(common: &str, errors: &str) -> Vec<Key> {
+    vec![
+        list("topics").default("").high().doc("Topics to read, separated by commas.").group(
+            common,
+            4,
+            Width::Long,
+            "Topics",
+        ),
+        string("topics.regex")
+            .default("")
+            .high()
+            .doc("Expression that the names of topics to read match. Only one of topics and topics.regex is set.")
+            .group(common, 4, Width::Long, "Topics regex"),
+        string("errors.deadletterqueue.topic.name")
+            .default("")
+            .doc("Topic for records that could not be processed; empty: none.")
+            .group(errors, 6, Width::Medium, "Dead Letter Queue Topic Name"),
+        short("errors.deadletterqueue.topic.replication.factor")
+            .default("3")
+            .doc("Copies of that topic where it is created.")
+            .group(errors, 7, Width::Medium, "Dead Letter Queue Topic Replication Factor"),
+        boolean("errors.deadletterqueue.context.headers.enable")
+            .default("false")
+            .doc("Whether headers, beginning with __connect.errors., say what went wrong.")
+            .group(errors, 8, Width::Medium, "Enable Error Context Headers"),
+    ]
+}
+
+fn source_keys() -> Vec<Key> {
+    const EXACTLY_ONCE: &str = "Exactly Once Support";
+    vec![
+        list("topic.creation.groups")
+            .default("")
+            .rule(Rule::DistinctAliases)
+            .low()
+            .doc("Aliases of groups of topics that are created alike.")
+            .group("Topic Creation", 1, Width::Long, "Topic Creation Groups"),
+        string("exactly.once.support")
+            .default("requested")
+            .one_of_ignoring_case(&["required", "requested"])
+            .doc("Whether the connector is refused where it cannot write exactly once: requested or required.")
+            .group(EXACTLY_ONCE, 2, Width::Short, "Exactly once support"),
+        string("transaction.boundary")
+            .default("poll")
+            .one_of_ignoring_case(&["interval", "poll", "connector"])
+            .doc("What a transaction spans: each poll, an interval, or what the connector says.")
+            .group(EXACTLY_ONCE, 3, Width::Short, "Transaction Boundary"),
+        long("transaction.boundary.interval.ms")
+            .at_least(0)
+            .low()
+            .doc("Length of that interval; not set: offset.flush.interval.ms of the worker.")
+            .group(EXACTLY_ONCE, 4, Width::Short, "Transaction boundary interval"),
+        string("offsets.storage.topic")
+            .rule(Rule::NonEmpty)
+            .low()
+            .doc("Topic for this connector's offsets; not set: the worker's.")
+            .group("offsets.topic", 1, Width::Long, "Offsets topic"),
+    ]
+}
+
+/// The keys that we add to every connector.
+pub fn own_keys() -> Vec<Key> {
+    let mut keys = sandbox_limit_keys();
+    keys.extend([
+        int("batch.size").at_least(1).doc("Records in a batch at most."),
+        long("linger.ms").at_least(0).doc("How long a sink waits for a batch to fill."),
+        long("poll.interval.ms").at_least(0).doc("Pause between polls of a source that had nothing."),
+        long("offset.flush.interval.ms")
+            .at_least(1)
+            .doc("How often offsets are committed; not set: as the worker says."),
+    ]);
+    let place = |(order, key): (i32, Key)| {
+        let shown = key.name.clone();
+        key.group("Runtime", order, Width::Medium, shown).internal()
+    };
+    (1..).zip(keys).map(place).collect()
+}
+
+/// Every key of one configuration. Where a plugin declares a key that all connectors have, the plugin's is taken.
+pub fn keys(settings: &Settings, definition: &Definition, lookup: &Lookup<'_>) -> Vec<Key> {
+    let is_of_plugin = |key: &Key| definition.keys.iter().any(|own| own.name == key.name);
+    let mut keys = common_keys(definition.kind);
+    keys.extend(Aliased::Transforms.keys(settings, lookup));
+    keys.extend(Aliased::Predicates.keys(settings, lookup));
+    keys.retain(|key| !is_of_plugin(key));
+    keys.extend(definition.keys.iter().cloned());
+    for part in Part::ALL {
+        let Some(named) = ConverterConfig::of(part, settings) else { continue };
+        if let Ok(converter) = lookup(&[converter_kind(part)], &named.class) {
+            keys.extend(converter.keys.iter().map(|key| key.clone().embedded(part.prefix())));
+        }
+    }
+    keys.extend(own_keys().into_iter().filter(|key| !is_of_plugin(key)));
+    keys
+}
+
+fn converter_kind(part: Part) -> Kind {
+    match part {
+        Part::Key | Part::Value => Kind::Converter,
+        Part::Header => Kind::HeaderConverter,
+    }
+}
+
+/// Checks everything about a configuration that can be known without running the plugin.
+pub fn validate(settings: &Settings, definition: &Definition, lookup: &Lookup<'_>) -> Validation {
+    let keys = keys(settings, definition, lookup);
+    let mut validation = Validation::of(&keys, &with_converter_types(settings, &keys));
+    check_classes(settings, lookup, &mut validation);
+    check_steps(settings, &mut validation);
+    if definition.kind == Kind::Sink {
+        check_topics(settings, &mut validation);
+    }
+    validation
+}
+
+/// Converters declare a required setting that nobody writes: it says what they are used for, and the host knows.
+fn with_converter_types(settings: &Settings, keys: &[Key]) -> Settings {
+    let mut settings = settings.clone();
+    for part in Part::ALL {
+        let name = format!("{}converter.type", part.prefix());
+        if keys.iter().any(|key| key.name == name) && !settings.contains(&name) {
+            settings.insert(name, part.converter_type());
+        }
+    }
+    settings
+}
+
+fn check_classes(settings: &Settings, lookup: &Lookup<'_>, validation: &mut Validation) {
+    let mut named: Vec<(String, Kind)> =
+        Part::ALL.iter().map(|part| (part.key().to_owned(), converter_kind(*part))).collect();
+    for aliased in [Aliased::Transforms, Aliased::Predicates] {
+        for alias in aliased.aliases(settings) {
+            named.push((format!("{}type", aliased.prefix(&alias)), aliased.kind()));
+        }
+    }
+    for (key, kind) in named {
+        let Some(class) = settings.get(&key).map(str::trim) else { continue };
+        match lookup(&[kind], class) {
+            Ok(_) => {}
+            // Connect keeps showing a class that exists and only cannot be made.
+            Err(error @ ClassError::NeedsSide { .. }) => validation.refuse(Problem::new(key, error.to_string())),
+            Err(error) => validation.refuse_value(Problem::invalid(&key, class, &error.to_string())),
+        }
+    }
+}
+
+fn check_steps(settings: &Settings, validation: &mut Validation) {
+    for alias in Aliased::Transforms.aliases(settings) {
+        let prefix = Aliased::Transforms.prefix(&alias);
+        let (negate, predicate) = (format!("{prefix}negate"), format!("{prefix}predicate"));
+        if settings.contains(&negate) && !settings.contains(&predicate) {
+            let message = format!(
+                "Config '{negate}' was provided but there is no config '{predicate}' defining a predicate to be negated."
+            );
+            validation.refuse(Problem::new(negate, message));
+        }
+    }
+}
+
+fn check_topics(settings: &Settings, validation: &mut Validation) {
+    let is_set = |key: &str| settings.get(key).is_some_and(|value| !value.trim().is_empty());
+    match (is_set("topics"), is_set("topics.regex")) {
+        (true, true) => {
+            for key in ["topics", "topics.regex"] {
+                let message = "topics and topics.regex are mutually exclusive options, but both are set.";
+                validation.refuse(Problem::new(key, message));
+            }
+        }
+        (false, false) => {
+            for key in ["topics", "topics.regex"] {
+                validation.refuse(Problem::new(key, "Must configure one of topics or topics.regex"));
+            }
+        }
+        _ => {}
+    }
+    const DEAD_LETTERS: &str = "errors.deadletterqueue.topic.name";
+    let topics = validation.list("topics").to_vec();
+    let dead_letters = validation.text(DEAD_LETTERS).unwrap_or_default().to_owned();
+    if !dead_letters.is_empty() && topics.contains(&dead_letters) {
+        let message = format!(
+            "The DLQ topic '{dead_letters}' may not be included in the list of topics ('topics={}') consumed by the connector",
+            topics.join(",")
+        );
+        validation.refuse(Problem::new("topics", message));
+    }
+}
+
+/// What an operator should know about a configuration that may be right: settings that mean nothing, and predicates that
+/// no list declares (Connect accepts those, and fails when the task starts).
+pub fn warnings(settings: &Settings, definition: &Definition, lookup: &Lookup<'_>) -> Vec<Warning> {
+    let keys = keys(settings, definition, lookup);
+    let mut prefixes: Vec<String> = OVERRIDE_PREFIXES.iter().map(|prefix| (*prefix).to_owned()).collect();
+    if definition.kind == Kind::Source {
+        prefixes.push("topic.creation.".to_owned());
+    }
+    for part in Part::ALL {
+        // Settings of a converter that is not known here cannot be judged.
+        let is_known = ConverterConfig::of(part, settings)
+            .is_some_and(|named| lookup(&[converter_kind(part)], &named.class).is_ok());
+        if !is_known {
+            prefixes.push(part.prefix().to_owned());
+        }
+    }
+    let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    let mut warnings = unknown(settings, keys.iter().map(|key| key.name.as_str()), &prefixes);
+    let declared = Aliased::Predicates.aliases(settings);
+    for alias in Aliased::Transforms.aliases(settings) {
+        let key = format!("{}predicate", Aliased::Transforms.prefix(&alias));
+        if let Some(predicate) = settings.get(&key).map(str::trim)
+            && !declared.iter().any(|alias| alias == predicate)
+        {
+            let message = format!("the predicate \"{predicate}\" is not among predicates, tasks will fail");
+            warnings.push(Warning { key, message });
+        }
+    }
+    warnings
+}
+
+impl ConnectorConfig {
+    /// Checks a configuration. Answers every problem at once.
+    pub fn check(settings: &Settings, lookup: &Lookup<'_>) -> Result<Self, Invalid> {
+        let definition = connector_definition(settings, lookup)?;
+        let validation = validate(settings, definition, lookup);
+        if !validation.is_valid() {
+            return Err(Invalid { problems: validation.problems() });
+        }
+        Ok(read(settings, definition.kind, &validation))
+    }
+
+    /// The converter that the connector names for a part, or the worker's.
+    pub fn converter<'c>(&'c self, part: Part, worker: &'c crate::worker::WorkerConfig) -> &'c ConverterConfig {
+        let named = match part {
+            Part::Key => &self.key_converter,
+            Part::Value => &self.value_converter,
+            Part::Header => &self.header_converter,
+        };
+        named.as_ref().unwrap_or_else(|| worker.converter(part))
+    }
+}
+
+/// The definition of the connector that a configuration is for.
+pub fn connector_definition<'d>(settings: &Settings, lookup: &Lookup<'d>) -> Result<&'d Definition, Invalid> {
+    const KEY: &str = "connector.class";
+    let class = settings.get(KEY).map(str::trim).unwrap_or_default();
+    if class.is_empty() {
+        return Err(Invalid { problems: vec![Problem::missing(KEY)] });
+    }
+    lookup(&[Kind::Source, Kind::Sink], class)
+        .map_err(|error| Invalid { problems: vec![Problem::invalid(KEY, class, &error.to_string())] })
+}
+
+/// Takes values out of a validation that has no errors.
+fn read(settings: &Settings, kind: Kind, validation: &Validation) -> ConnectorConfig {
+    let text = |key: &str| validation.text(key).unwrap_or_default().to_owned();
+    let flag = |key: &str| validation.flag(key).unwrap_or_default();
+    let unsigned = |key: &str| validation.number(key).and_then(|number| u64::try_from(number).ok());
+    let small = |key: &str| unsigned(key).and_then(|number| u32::try_from(number).ok());
+    let direction = match kind {
+        Kind::Sink => Direction::Sink(SinkConfig {
+            topics: match validation.list("topics") {
+                [] => Topics::Matching(text("topics.regex")),
+                topics => Topics::Named(topics.to_vec()),
+            },
+        }),
+        _ => Direction::Source(SourceConfig {
+            exactly_once_required: text("exactly.once.support").eq_ignore_ascii_case("required"),
+            transaction_boundary: match text("transaction.boundary").to_ascii_lowercase().as_str() {
+                "interval" => {
+                    TransactionBoundary::Interval { interval_ms: unsigned("transaction.boundary.interval.ms") }
+                }
+                "connector" => TransactionBoundary::Connector,
+                _ => TransactionBoundary::Poll,
+            },
+            offsets_topic: validation.text("offsets.storage.topic").map(str::to_owned),
+        }),
+    };
+    let dead_letters = Some(text("errors.deadletterqueue.topic.name")).filter(|topic| !topic.is_empty());
+    ConnectorConfig {
+        name: text("name"),
+        class: text("connector.class"),
+        tasks_max: small("tasks.max").unwrap_or(1),
+        tasks_max_enforce: flag("tasks.max.enforce"),
+        key_converter: ConverterConfig::of(Part::Key, settings),
+        value_converter: ConverterConfig::of(Part::Value, settings),
+        header_converter: ConverterConfig::of(Part::Header, settings),
+        chain: steps(settings),
+        predicates: predicates(settings),
+        errors: ErrorPolicy {
+            retry_timeout_ms: match validation.number("errors.retry.timeout").unwrap_or(0) {
+                -1 => None,
+                // Connect takes every other negative number for a time that has passed.
+                number => Some(u64::try_from(number).unwrap_or(0)),
+            },
+            retry_delay_max_ms: unsigned("errors.retry.delay.max.ms").unwrap_or(0),
+            tolerate_all: text("errors.tolerance") == "all",
+            log: flag("errors.log.enable"),
+            log_messages: flag("errors.log.include.messages"),
+            dead_letters: dead_letters.map(|topic| DeadLetters {
+                topic,
+                replication_factor: validation
+                    .number("errors.deadletterqueue.topic.replication.factor")
+                    .and_then(|number| i16::try_from(number).ok())
+                    .unwrap_or(-1),
+                context_headers: flag("errors.deadletterqueue.context.headers.enable"),
+            }),
+        },
+        restart_on_reload: text("config.action.reload").eq_ignore_ascii_case("restart"),
+        direction,
+        sandbox: SandboxOverrides {
+            memory_max_bytes: unsigned("sandbox.memory.max.bytes"),
+            call_cpu_max_ms: unsigned("sandbox.call.cpu.max.ms"),
+            call_max_ms: unsigned("sandbox.call.max.ms"),
+        },
+        batch_size: small("batch.size"),
+        linger_ms: unsigned("linger.ms"),
+        poll_interval_ms: unsigned("poll.interval.ms"),
+        offset_flush_interval_ms: unsigned("offset.flush.interval.ms"),
+        original: settings.clone(),
+    }
+}
+
+fn steps(settings: &Settings) -> Vec<StepConfig> {
+    let step = |alias: String| {
+        let mut own = settings.below(&Aliased::Transforms.prefix(&alias));
+        own.remove("plugin.version");
+        let class = own.remove("type").unwrap_or_default().trim().to_owned();
+        let predicate = own.remove("predicate").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        let negate = own.remove("negate").is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
+        StepConfig { alias, class, predicate, negate, settings: own }
+    };
+    Aliased::Transforms.aliases(settings).into_iter().map(step).collect()
+}
+
+fn predicates(settings: &Settings) -> Vec<PredicateConfig> {
+    let predicate = |alias: String| {
+        let mut own = settings.below(&Aliased::Predicates.prefix(&alias));
+        own.remove("plugin.version");
+        let class = own.remove("type").unwrap_or_default().trim().to_owned();
+        PredicateConfig { alias, class, settings: own }
+    };
+    Aliased::Predicates.aliases(settings).into_iter().map(predicate).collect()
+}
+
+/// The keys of a definition as it stands alone, with defaults in place: what an instance's configuration holds when the
+/// operator wrote `settings`.
+pub fn effective(definition: &Definition, settings: &Settings) -> Settings {
+    let mut effective = settings.clone();
+    for key in &definition.keys {
+        if let DefaultValue::Value(default) = &key.default
+            && !effective.contains(&key.name)
+        {
+            effective.insert(key.name.clone(), default.clone());
+        }
+    }
+    effective
+}
