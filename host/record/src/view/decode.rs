@@ -1,0 +1,478 @@
+//! From bytes to a view: messages from Kafka through converters, or batches from a source.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::layout::{Field, Layout, LayoutId, Origin};
+use super::plan::Side;
+use super::source::{Base, Source};
+use super::{Body, Failure, FailureKind, Form, Header, Part, Stage, View};
+use crate::json::scan::{check_utf8, skip_space, value};
+use crate::json::{Kind as JsonKind, Root, ShapeId, Slot};
+use crate::schema::Kind;
+use crate::tlv::Tag;
+use crate::{Schema, SchemaId, SchemaTable};
+
+/// How keys and values are written in Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Converter {
+    /// UTF-8 text.
+    String,
+    /// Bytes as they are.
+    Bytes,
+    /// JSON; with `schemas` in an envelope of `schema` and `payload`.
+    Json { schemas: bool },
+}
+
+/// How header values are written in Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderConverter {
+    /// Text whose type is guessed, as Connect's SimpleHeaderConverter does for null, booleans and numbers.
+    Simple,
+    /// As a value of this converter.
+    As(Converter),
+}
+
+/// The converters of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Converters {
+    pub key: Converter,
+    pub value: Converter,
+    pub header: HeaderConverter,
+}
+
+/// A message from Kafka. Its bytes must stay where they are until the view is gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+    pub offset: i64,
+    /// Milliseconds since 1970, −1 for none.
+    pub timestamp: i64,
+    /// The timestamp is the time at which the broker appended the message.
+    pub append_time: bool,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+}
+
+/// The schemas of envelopes by their text, so that a record's schema is compared, not parsed.
+#[derive(Default)]
+pub(super) struct Envelopes {
+    by_text: HashMap<Box<[u8]>, SchemaId>,
+    last: [Option<(Box<[u8]>, SchemaId)>; 2],
+}
+
+/// Texts beyond this many are parsed each time.
+const ENVELOPES_MAX: usize = 1000;
+
+impl<'a> View<'a> {
+    /// Adds a message as the next record. One that cannot be decoded is there too, as a failed one.
+    pub fn push(&mut self, message: Message<'a>, converters: &Converters, schemas: &mut SchemaTable) {
+        let record = self.len();
+        self.push_metadata(&message);
+        for (side, bytes, converter, stage) in [
+            (Side::Value, message.value, converters.value, Stage::ValueConverter),
+            (Side::Key, message.key, converters.key, Stage::KeyConverter),
+        ] {
+            // The part is there before it is decoded: a layout of its own may point into it.
+            let original = bytes.unwrap_or_default();
+            self.sides[side as usize].push(Part { original, schema: SchemaId::NONE, body: Body::Whole(Source::NULL) });
+            let decoded = match bytes {
+                None => Ok((Body::Whole(Source::NULL), null_schema(converter))),
+                Some(bytes) => self.decode(side, bytes, converter, schemas),
+            };
+            match decoded {
+                Ok((body, schema)) => {
+                    let part = &mut self.sides[side as usize][record];
+                    part.body = body;
+                    part.schema = schema;
+                }
+                Err(message) => self.fail(record, Failure { stage, kind: FailureKind::Data, message }),
+            }
+        }
+        self.push_headers(record, message.headers, converters.header, schemas);
+    }
+
+    fn push_headers(
+        &mut self,
+        record: usize,
+        headers: &[(&str, Option<&[u8]>)],
+        converter: HeaderConverter,
+        schemas: &mut SchemaTable,
+    ) {
+        let first = self.headers.len() as u32;
+        for (name, bytes) in headers {
+            let name = self.workspace.scanner.shapes.intern(name);
+            let decoded = match bytes {
+                None => Ok((SchemaId::NONE, Source::NULL)),
+                Some(bytes) => self.decode_header(bytes, converter, schemas),
+            };
+            match decoded {
+                Ok((schema, source)) => self.headers.push(Header { name, schema, source }),
+                Err(message) => {
+                    self.fail(record, Failure { stage: Stage::HeaderConverter, kind: FailureKind::Data, message });
+                    break;
+                }
+            }
+        }
+        self.header_ranges.push((first, self.headers.len() as u32));
+    }
+
+    fn decode_header(
+        &mut self,
+        bytes: &[u8],
+        converter: HeaderConverter,
+        schemas: &mut SchemaTable,
+    ) -> Result<(SchemaId, Source), String> {
+        match converter {
+            HeaderConverter::Simple => Ok(self.simple_header(bytes)),
+            HeaderConverter::As(Converter::String) => {
+                check_utf8(bytes).map_err(|error| error.to_string())?;
+                Ok((SchemaId::OPTIONAL_STRING, self.keep_payload(Tag::String, bytes)))
+            }
+            HeaderConverter::As(Converter::Bytes) => {
+                Ok((SchemaId::OPTIONAL_BYTES, self.keep_payload(Tag::Bytes, bytes)))
+            }
+            HeaderConverter::As(Converter::Json { schemas: enveloped }) => {
+                let text = std::str::from_utf8(bytes).map_err(|_| "not JSON: not UTF-8".to_owned())?;
+                let (schema, payload) = match enveloped {
+                    true => {
+                        let slots = self.slots.len();
+                        let envelope = self.envelope(Side::Value, bytes, schemas);
+                        self.slots.truncate(slots);
+                        let (schema, root) = envelope?;
+                        (schema, &text[root.start as usize..root.end as usize])
+                    }
+                    false => (SchemaId::NONE, text),
+                };
+                let tree = match schemas.get(schema) {
+                    Some(schema) => crate::Value::from_json_with(payload, schema, &self.options),
+                    None => crate::Value::from_json(payload),
+                };
+                let tree = tree.map_err(|error| error.to_string())?;
+                Ok((schema, self.keep_tree(tree)))
+            }
+        }
+    }
+
+    /// Connect's `Values.parseString` for null, booleans and numbers; any other text is a string.
+    fn simple_header(&mut self, bytes: &[u8]) -> (SchemaId, Source) {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return (SchemaId::BYTES, self.keep_payload(Tag::Bytes, bytes));
+        };
+        match text {
+            "null" => return (SchemaId::NONE, Source::NULL),
+            "true" | "false" => {
+                return (SchemaId::BOOLEAN, Source::fixed(Tag::Boolean, i64::from(text == "true")));
+            }
+            _ => {}
+        }
+        if crate::number::is_json_number(bytes) {
+            if let Ok(integer) = text.parse::<i64>() {
+                let (schema, tag) = if i8::try_from(integer).is_ok() {
+                    (SchemaId::INT8, Tag::Int8)
+                } else if i16::try_from(integer).is_ok() {
+                    (SchemaId::INT16, Tag::Int16)
+                } else if i32::try_from(integer).is_ok() {
+                    (SchemaId::INT32, Tag::Int32)
+                } else {
+                    (SchemaId::INT64, Tag::Int64)
+                };
+                return (schema, Source::fixed(tag, integer));
+            }
+            // A fraction is a float32 wherever that is finite, even if digits are lost: that is what Connect does.
+            if let Ok(float) = text.parse::<f32>()
+                && float.is_finite()
+            {
+                let source = Source::Fixed { tag: Tag::Float32, bits: u64::from(float.to_bits()) };
+                return (SchemaId::FLOAT32, source);
+            }
+            if let Ok(float) = text.parse::<f64>()
+                && float.is_finite()
+            {
+                return (SchemaId::FLOAT64, Source::Fixed { tag: Tag::Float64, bits: float.to_bits() });
+            }
+        }
+        (SchemaId::STRING, self.keep_payload(Tag::String, bytes))
+    }
+
+    pub(super) fn keep_payload(&mut self, tag: Tag, bytes: &[u8]) -> Source {
+        let start = self.heap.len() as u32;
+        self.heap.extend_from_slice(bytes);
+        Source::Payload { base: Base::Heap, tag, start, end: self.heap.len() as u32 }
+    }
+
+    fn decode(
+        &mut self,
+        side: Side,
+        bytes: &'a [u8],
+        converter: Converter,
+        schemas: &mut SchemaTable,
+    ) -> Result<(Body, SchemaId), String> {
+        let payload = |tag| {
+            let end = bytes.len() as u32;
+            Body::Whole(Source::Payload { base: Base::Original(side), tag, start: 0, end })
+        };
+        match converter {
+            Converter::String => {
+                check_utf8(bytes).map_err(|error| format!("not text: byte {} is not UTF-8", error.position))?;
+                Ok((payload(Tag::String), SchemaId::OPTIONAL_STRING))
+            }
+            Converter::Bytes => Ok((payload(Tag::Bytes), SchemaId::OPTIONAL_BYTES)),
+            Converter::Json { schemas: false } => {
+                if bytes.iter().all(u8::is_ascii_whitespace) {
+                    return Ok((Body::Whole(Source::NULL), SchemaId::NONE));
+                }
+                let slots = self.slots.len();
+                let root = self.workspace.scanner.index(bytes, &mut self.slots).map_err(|error| error.to_string())?;
+                Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE))
+            }
+            Converter::Json { schemas: true } => {
+                if bytes.iter().all(u8::is_ascii_whitespace) {
+                    return Ok((Body::Whole(Source::NULL), SchemaId::NONE));
+                }
+                let slots = self.slots.len();
+                let (schema, root) = self.envelope(side, bytes, schemas).inspect_err(|_| self.slots.truncate(slots))?;
+                match schemas.get(schema) {
+                    None => Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE)),
+                    Some(tree) => {
+                        let tree = Arc::clone(tree);
+                        Ok((self.typed_body(side, bytes, root, slots, schema, &tree)?, schema))
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn json_body(&mut self, base: Base, root: Root, slots: usize) -> Body {
+        match root.kind {
+            JsonKind::Object(shape) => Body::Fields {
+                layout: self.layouts.of_shape(shape, &self.workspace.scanner.shapes),
+                slots: slots as u32,
+                form: Form::Json(base),
+                start: root.start,
+                end: root.end,
+            },
+            JsonKind::Null => Body::Whole(Source::NULL),
+            _ => Body::Whole(Source::Json { base, start: root.start, end: root.end }),
+        }
+    }
+
+    /// Reads `{"schema":…,"payload":…}`, in either order; answers the number of the schema and the payload, whose slots
+    /// were appended. After an error there may be slots too many.
+    fn envelope(&mut self, side: Side, text: &[u8], schemas: &mut SchemaTable) -> Result<(SchemaId, Root), String> {
+        const SHAPE: &str = "JsonConverter with schemas.enable requires \"schema\" and \"payload\" fields and may not \
+                             contain additional fields. If you are trying to deserialize plain JSON data, set \
+                             schemas.enable=false in your converter configuration.";
+        check_utf8(text).map_err(|error| error.to_string())?;
+        let byte = |at: usize| text.get(at).copied().unwrap_or(0);
+        let mut at = skip_space(text, 0);
+        let (mut schema, mut payload) = (None, None);
+        if byte(at) != b'{' {
+            // Either another JSON value or no JSON at all.
+            value(text, at, 0).map_err(|error| error.to_string())?;
+            return Err(SHAPE.to_owned());
+        }
+        loop {
+            at = skip_space(text, at + 1);
+            if byte(at) != b'"' {
+                value(text, skip_space(text, 0), 0).map_err(|error| error.to_string())?;
+                return Err(SHAPE.to_owned());
+            }
+            let behind = value(text, at, 1).map_err(|error| error.to_string())?;
+            let name = &text[at..behind];
+            at = skip_space(text, behind);
+            if byte(at) != b':' {
+                return Err(format!("not JSON at byte {at}: expected `:` after a field name"));
+            }
+            at = skip_space(text, at + 1);
+            match name {
+                b"\"schema\"" if schema.is_none() => {
+                    let (id, end) = self.envelope_schema(side, text, at, schemas)?;
+                    schema = Some(id);
+                    at = end;
+                }
+                b"\"payload\"" if payload.is_none() => {
+                    let scanner = &mut self.workspace.scanner;
+                    let root = scanner.index_at(text, at, &mut self.slots).map_err(|error| error.to_string())?;
+                    payload = Some(root);
+                    at = root.end as usize;
+                }
+                _ => return Err(SHAPE.to_owned()),
+            }
+            at = skip_space(text, at);
+            match byte(at) {
+                b',' => {}
+                b'}' => break,
+                _ => return Err(format!("not JSON at byte {at}: expected `,` or a closing bracket")),
+            }
+        }
+        at = skip_space(text, at + 1);
+        if at != text.len() {
+            return Err(format!("not JSON at byte {at}: expected nothing after the value"));
+        }
+        match (schema, payload) {
+            (Some(schema), Some(root)) => Ok((schema, root)),
+            _ => Err(SHAPE.to_owned()),
+        }
+    }
+
+    /// The number of the schema whose text starts at `at`, and where the text ends.
+    fn envelope_schema(
+        &mut self,
+        side: Side,
+        text: &[u8],
+        at: usize,
+        schemas: &mut SchemaTable,
+    ) -> Result<(SchemaId, usize), String> {
+        let envelopes = &mut self.workspace.envelopes;
+        // An object ends where its brackets close, so a text that begins with a whole one is that one.
+        if let Some((last, id)) = &envelopes.last[side as usize]
+            && text[at..].starts_with(last)
+        {
+            return Ok((*id, at + last.len()));
+        }
+        let end = value(text, at, 1).map_err(|error| error.to_string())?;
+        let schema = &text[at..end];
+        if schema == b"null" {
+            return Ok((SchemaId::NONE, end));
+        }
+        let id = match envelopes.by_text.get(schema) {
+            Some(id) => *id,
+            None => {
+                let utf8 = std::str::from_utf8(schema).map_err(|_| "a schema is not UTF-8".to_owned())?;
+                let id = schemas.define_json(utf8).map_err(|error| error.to_string())?;
+                if envelopes.by_text.len() < ENVELOPES_MAX {
+                    envelopes.by_text.insert(schema.into(), id);
+                }
+                id
+            }
+        };
+        if schema.starts_with(b"{") {
+            envelopes.last[side as usize] = Some((schema.into(), id));
+        }
+        Ok((id, end))
+    }
+
+    /// The body of a JSON payload with a schema. Everything in it is checked now, so that reading it later cannot fail.
+    fn typed_body(
+        &mut self,
+        side: Side,
+        text: &[u8],
+        root: Root,
+        slots: usize,
+        id: SchemaId,
+        schema: &Arc<Schema>,
+    ) -> Result<Body, String> {
+        let base = Base::Original(side);
+        let (JsonKind::Object(shape), Kind::Struct(_)) = (root.kind, &schema.kind) else {
+            self.slots.truncate(slots);
+            let source = self.typed_source(base, text, root.start, root.end, schema)?;
+            return Ok(match self.tree_fields(source, id, Some(schema)) {
+                Some(body) => body,
+                None => Body::Whole(source),
+            });
+        };
+        let mut layout = self.layout_of_schema(shape, id, schema);
+        // Fields that are not written as their schema wants them become values of the overlay, each record for itself.
+        let mut edits: Vec<(usize, Source)> = Vec::new();
+        for (at, field) in self.layouts.get(layout).fields.iter().enumerate() {
+            let Origin::Slot(slot) = field.origin else { continue };
+            let Some(schema) = &field.schema else { continue };
+            let Slot { start, end, .. } = self.slots[slots + slot as usize];
+            if !super::typed::fits(&text[start as usize..end as usize], schema) {
+                edits.push((at, Source::Json { base, start, end }));
+            }
+        }
+        if !edits.is_empty() {
+            let mut own = self.layouts.get(layout).clone();
+            own.untouched = false;
+            for (at, source) in edits {
+                let Source::Json { start, end, .. } = source else { continue };
+                let Some(schema) = own.fields[at].schema.clone() else { continue };
+                let source = self
+                    .typed_source(base, text, start, end, &schema)
+                    .map_err(|error| format!("field \"{}\": {error}", self.name(own.fields[at].name)))?;
+                own.fields[at].origin = Origin::Constant(source);
+                own.fields[at].renamed = true;
+            }
+            layout = self.layouts.add(own);
+        }
+        if let Some(missing) = self.missing_field(layout, schema) {
+            return Err(missing);
+        }
+        Ok(Body::Fields { layout, slots: slots as u32, form: Form::Json(base), start: root.start, end: root.end })
+    }
+
+    /// Why an object of this layout does not fit its schema, if it lacks a field that it must have.
+    pub(super) fn missing_field(&self, layout: LayoutId, schema: &Schema) -> Option<String> {
+        let layout = self.layouts.get(layout);
+        schema.fields().iter().find_map(|field| {
+            let there = || layout.fields.iter().any(|own| self.name(own.name) == field.name);
+            if field.schema.optional || field.schema.default.is_some() || there() {
+                return None;
+            }
+            let kind = field.schema.kind.connect_name();
+            Some(format!("field \"{}\": Invalid null value for required {kind} field", field.name))
+        })
+    }
+
+    /// A JSON text as a value of a schema: the text itself where it is written as the schema wants it.
+    fn typed_source(
+        &mut self,
+        base: Base,
+        text: &[u8],
+        start: u32,
+        end: u32,
+        schema: &Schema,
+    ) -> Result<Source, String> {
+        let value = &text[start as usize..end as usize];
+        // A struct at the top is indexed by its caller; a tree has fields too.
+        if super::typed::fits(value, schema) {
+            return Ok(if value == b"null" { Source::NULL } else { Source::Json { base, start, end } });
+        }
+        let value = std::str::from_utf8(value).map_err(|_| "not UTF-8".to_owned())?;
+        let tree = crate::Value::from_json_with(value, schema, &self.options).map_err(|error| error.to_string())?;
+        Ok(self.keep_tree(tree))
+    }
+
+    /// The layout of the objects of a shape that have a schema: only the schema's fields, with defaults for those that
+    /// are not there.
+    fn layout_of_schema(&mut self, shape: ShapeId, id: SchemaId, schema: &Arc<Schema>) -> LayoutId {
+        if let Some(layout) = self.typed_layouts.get(&(shape, id)) {
+            return *layout;
+        }
+        let plain = self.layouts.of_shape(shape, &self.workspace.scanner.shapes);
+        let plain = self.layouts.get(plain).clone();
+        let mut layout = Layout { fields: Vec::new(), schema: id, untouched: plain.untouched };
+        for field in plain.fields {
+            match schema.field(self.name(field.name)) {
+                Some(own) => layout.fields.push(Field { schema: Some(Arc::clone(&own.schema)), ..field }),
+                None => layout.untouched = false,
+            }
+        }
+        for own in schema.fields() {
+            let name = self.workspace.scanner.shapes.intern(&own.name);
+            if layout.position(name).is_some() {
+                continue;
+            }
+            if let Some(default) = &own.schema.default {
+                let source = self.keep_tree(default.clone());
+                layout.set(name, Origin::Constant(source), Some(Arc::clone(&own.schema)));
+            }
+        }
+        let layout = self.layouts.add(layout);
+        self.typed_layouts.insert((shape, id), layout);
+        layout
+    }
+}
+
+/// What Connect's converters say of a message without bytes.
+fn null_schema(converter: Converter) -> SchemaId {
+    match converter {
+        Converter::String => SchemaId::OPTIONAL_STRING,
+        Converter::Bytes => SchemaId::OPTIONAL_BYTES,
+        Converter::Json { .. } => SchemaId::NONE,
+    }
+}

@@ -1,0 +1,592 @@
+//! From a view to bytes: keys, values and headers for Kafka through converters, and batches for sinks.
+//!
+//! Each record is written once, when all edits are known. How the objects of a layout are put together is worked out once
+//! per layout: runs of fields that no edit has touched are copied in one piece, with whatever stands between them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::layout::{LayoutId, Origin};
+use super::plan::Side;
+use super::source::{Base, Source};
+use super::{Body, Converter, Failure, FailureKind, Form, HeaderConverter, Rows, Stage, View};
+use crate::batch::{BatchWriter, Encoding};
+use crate::json::text::write_string;
+use crate::tlv::{Dictionary, Tag, Writer};
+use crate::{Schema, SchemaId, SchemaTable, Value};
+
+/// What writing a key or value gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Kafka's null.
+    Null,
+    /// The bytes of the output from here to there.
+    Bytes(Range<usize>),
+    /// The record has failed; [`View::failure`] says why.
+    Failed,
+}
+
+/// How the text of an object of one layout is put together.
+#[derive(Default)]
+pub(super) struct Splice {
+    pieces: Vec<Piece>,
+    /// The names that are written anew, with quotes and colon, and the fields at the end that have no source.
+    text: Vec<u8>,
+    rest: Range<usize>,
+    error: Option<String>,
+}
+
+enum Piece {
+    /// Fields that stay as they are, from this slot to that.
+    Run(u32, u32),
+    /// The field at this position, under a name of the text.
+    Field(u32, Range<usize>),
+}
+
+type Result<T> = std::result::Result<T, String>;
+
+impl View<'_> {
+    /// Appends the value of a record to `out`, as `converter` writes it. A record that cannot be written fails, and `out`
+    /// is as it was.
+    pub fn write_value(
+        &mut self,
+        record: usize,
+        converter: Converter,
+        schemas: &SchemaTable,
+        out: &mut Vec<u8>,
+    ) -> Written {
+        self.write_side(record, Side::Value, converter, schemas, out)
+    }
+
+    /// As [`View::write_value`] for the key.
+    pub fn write_key(
+        &mut self,
+        record: usize,
+        converter: Converter,
+        schemas: &SchemaTable,
+        out: &mut Vec<u8>,
+    ) -> Written {
+        self.write_side(record, Side::Key, converter, schemas, out)
+    }
+
+    fn write_side(
+        &mut self,
+        record: usize,
+        side: Side,
+        converter: Converter,
+        schemas: &SchemaTable,
+        out: &mut Vec<u8>,
+    ) -> Written {
+        let start = out.len();
+        match self.convert(record, side, converter, schemas, out) {
+            Ok(true) => Written::Bytes(start..out.len()),
+            Ok(false) => {
+                out.truncate(start);
+                Written::Null
+            }
+            Err(message) => {
+                out.truncate(start);
+                self.fail(record, Failure { stage: stage(side), kind: FailureKind::Data, message });
+                Written::Failed
+            }
+        }
+    }
+
+    /// Answers false for null.
+    fn convert(
+        &mut self,
+        record: usize,
+        side: Side,
+        converter: Converter,
+        schemas: &SchemaTable,
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let (schema, body) = {
+            let part = &self.sides[side as usize][record];
+            (part.schema, part.body)
+        };
+        let is_null = matches!(body, Body::Whole(source) if self.is_null(record, source));
+        match converter {
+            Converter::String if is_null => Ok(false),
+            Converter::String => match body {
+                Body::Whole(source) => self.write_plain_text(record, source, schemas.get(schema), out).map(|()| true),
+                Body::Fields { .. } => self.write_json(record, side, schemas, out).map(|()| true),
+            },
+            Converter::Bytes if is_null => Ok(false),
+            Converter::Bytes => match body {
+                Body::Whole(Source::Payload { base, tag: Tag::Bytes, start, end }) => {
+                    out.extend_from_slice(self.bytes(record, base, start, end));
+                    Ok(true)
+                }
+                Body::Whole(source) => match self.tree(record, source, schemas.get(schema)) {
+                    Value::Bytes(bytes) => {
+                        out.extend_from_slice(&bytes);
+                        Ok(true)
+                    }
+                    other => Err(not_bytes(schemas.get(schema), other.java_class())),
+                },
+                Body::Fields { .. } => Err(not_bytes(schemas.get(schema), "java.util.HashMap")),
+            },
+            // As in Connect: null without a schema is null, null with one is JSON's null.
+            Converter::Json { .. } if is_null && schema == SchemaId::NONE => Ok(false),
+            Converter::Json { schemas: false } => self.write_json(record, side, schemas, out).map(|()| true),
+            Converter::Json { schemas: true } => {
+                out.extend_from_slice(b"{\"schema\":");
+                match schemas.text(schema) {
+                    Some(text) => out.extend_from_slice(text.as_bytes()),
+                    None => out.extend_from_slice(b"null"),
+                }
+                out.extend_from_slice(b",\"payload\":");
+                self.write_json(record, side, schemas, out)?;
+                out.push(b'}');
+                Ok(true)
+            }
+        }
+    }
+
+    /// Writes a scalar as Java's `toString` would, by and large; bytes as base64 and structures as JSON, where Java's text
+    /// would be of no use to anybody.
+    fn write_plain_text(
+        &self,
+        record: usize,
+        source: Source,
+        schema: Option<&Arc<Schema>>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        match source {
+            Source::Payload { base, tag: Tag::String, start, end } => {
+                out.extend_from_slice(self.bytes(record, base, start, end));
+                Ok(())
+            }
+            Source::Payload { base, tag: Tag::Bytes, start, end } => {
+                write_base64(self.bytes(record, base, start, end), out);
+                Ok(())
+            }
+            source => {
+                match self.tree(record, source, schema) {
+                    Value::String(text) => out.extend_from_slice(text.as_bytes()),
+                    Value::Bytes(bytes) => write_base64(&bytes, out),
+                    tree => tree.write_json(out),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Appends the JSON text of a key or value.
+    pub(super) fn write_json(
+        &mut self,
+        record: usize,
+        side: Side,
+        schemas: &SchemaTable,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let part = &self.sides[side as usize][record];
+        match part.body {
+            Body::Whole(source) => self.write_source(record, source, schemas.get(part.schema), out),
+            Body::Fields { layout, slots, form, start, end } => {
+                if let Form::Json(base) = form
+                    && self.layouts.get(layout).untouched
+                {
+                    out.extend_from_slice(self.bytes(record, base, start, end));
+                    return Ok(());
+                }
+                self.prepare_splice(layout, schemas);
+                self.write_fields(record, layout, slots, form, out)
+            }
+        }
+    }
+
+    fn write_fields(&self, record: usize, layout: LayoutId, slots: u32, form: Form, out: &mut Vec<u8>) -> Result<()> {
+        let Some(Some(splice)) = self.splices.get(layout.0 as usize) else { return Ok(()) };
+        if let Some(error) = &splice.error {
+            return Err(error.clone());
+        }
+        let fields = &self.layouts.get(layout).fields;
+        let mut separator = b'{';
+        for piece in &splice.pieces {
+            out.push(separator);
+            separator = b',';
+            match piece {
+                Piece::Run(first, last) => {
+                    let Form::Json(base) = form else { continue };
+                    let start = self.slots[(slots + first) as usize].key;
+                    let end = self.slots[(slots + last) as usize].end;
+                    out.extend_from_slice(self.bytes(record, base, start, end));
+                }
+                Piece::Field(at, name) => {
+                    out.extend_from_slice(&splice.text[name.clone()]);
+                    let field = &fields[*at as usize];
+                    let source = self.resolve(record, field.origin, slots, form);
+                    self.write_source(record, source, field.schema.as_ref(), out)?;
+                }
+            }
+        }
+        let rest = &splice.text[splice.rest.clone()];
+        match (separator, rest.is_empty()) {
+            (b'{', true) => out.push(b'{'),
+            (_, true) => {}
+            (separator, false) => {
+                out.push(separator);
+                out.extend_from_slice(rest);
+            }
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Where the value of a field of this record is.
+    #[inline]
+    pub(super) fn resolve(&self, record: usize, origin: Origin, slots: u32, form: Form) -> Source {
+        match origin {
+            Origin::Constant(source) => source,
+            Origin::Overlay(column) => self.overlay[column as usize][record],
+            Origin::Slot(at) => {
+                let slot = self.slots[(slots + at) as usize];
+                match form {
+                    Form::Json(base) => Source::Json { base, start: slot.start, end: slot.end },
+                    Form::Nodes(base) => self.node_source(record, base, slot),
+                }
+            }
+        }
+    }
+
+    fn prepare_splice(&mut self, id: LayoutId, schemas: &SchemaTable) {
+        let at = id.0 as usize;
+        if self.splices.len() <= at {
+            self.splices.resize_with(self.layouts.len(), || None);
+        }
+        if self.splices[at].is_some() {
+            return;
+        }
+        let layout = self.layouts.get(id);
+        let mut splice = Splice::default();
+        for (at, field) in layout.fields.iter().enumerate() {
+            match field.origin {
+                Origin::Slot(slot) if !field.renamed => match splice.pieces.last_mut() {
+                    Some(Piece::Run(_, last)) if *last + 1 == slot => *last = slot,
+                    _ => splice.pieces.push(Piece::Run(slot, slot)),
+                },
+                _ => {
+                    let name = append_name(self.name(field.name), &mut splice.text);
+                    splice.pieces.push(Piece::Field(at as u32, name));
+                }
+            }
+        }
+        // Fields of the schema that the record does not have are null to Connect, and Connect writes them.
+        let rest = splice.text.len();
+        if let Some(schema) = schemas.get(layout.schema) {
+            for own in schema.fields() {
+                if layout.fields.iter().any(|field| self.name(field.name) == own.name) {
+                    continue;
+                }
+                if splice.text.len() > rest {
+                    splice.text.push(b',');
+                }
+                append_name(&own.name, &mut splice.text);
+                let written = Value::Null.write_connect_json(Some(&own.schema), &self.options, &mut splice.text);
+                if let Err(error) = written {
+                    splice.error = Some(format!("field \"{}\": {error}", own.name));
+                }
+            }
+        }
+        splice.rest = rest..splice.text.len();
+        self.splices[at] = Some(splice);
+    }
+
+    /// Appends the JSON text of a value.
+    pub(super) fn write_source(
+        &self,
+        record: usize,
+        source: Source,
+        schema: Option<&Arc<Schema>>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        match source {
+            Source::Json { base, start, end } => {
+                out.extend_from_slice(self.bytes(record, base, start, end));
+                Ok(())
+            }
+            Source::Payload { base, tag: Tag::String, start, end } => {
+                // Payloads were checked when they came.
+                match std::str::from_utf8(self.bytes(record, base, start, end)) {
+                    Ok(text) => write_string(text, out),
+                    Err(_) => return Err("a string is not UTF-8".to_owned()),
+                }
+                Ok(())
+            }
+            Source::Payload { base, tag: Tag::Number, start, end } => {
+                out.extend_from_slice(self.bytes(record, base, start, end));
+                Ok(())
+            }
+            Source::Fixed { tag: Tag::Null, .. } if schema.is_none() => {
+                out.extend_from_slice(b"null");
+                Ok(())
+            }
+            Source::Fixed { tag: Tag::Boolean, bits } => {
+                out.extend_from_slice(if bits == 0 { b"false" } else { b"true" });
+                Ok(())
+            }
+            Source::Fixed { tag: Tag::Int8 | Tag::Int16 | Tag::Int32 | Tag::Int64, bits } => {
+                out.extend_from_slice(itoa::Buffer::new().format(bits as i64).as_bytes());
+                Ok(())
+            }
+            Source::Fixed { tag: Tag::Date | Tag::Time | Tag::Timestamp, bits } if schema.is_some() => {
+                out.extend_from_slice(itoa::Buffer::new().format(bits as i64).as_bytes());
+                Ok(())
+            }
+            source => {
+                let tree = self.tree(record, source, schema);
+                tree.write_connect_json(schema.map(Arc::as_ref), &self.options, out).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// The headers of a record as `converter` writes them: names, and values or null.
+    pub fn write_headers(
+        &mut self,
+        record: usize,
+        converter: HeaderConverter,
+        schemas: &SchemaTable,
+    ) -> Option<Vec<(&str, Option<Vec<u8>>)>> {
+        match self.convert_headers(record, converter, schemas) {
+            Ok(values) => {
+                let (first, _) = self.header_ranges[record];
+                let headers = &self.headers[first as usize..];
+                Some(values.into_iter().zip(headers).map(|(value, header)| (self.name(header.name), value)).collect())
+            }
+            Err(message) => {
+                self.fail(record, Failure { stage: Stage::HeaderConverter, kind: FailureKind::Data, message });
+                None
+            }
+        }
+    }
+
+    /// How many headers a record has.
+    pub fn header_count(&self, record: usize) -> usize {
+        let (first, end) = self.header_ranges[record];
+        (end - first) as usize
+    }
+
+    fn convert_headers(
+        &self,
+        record: usize,
+        converter: HeaderConverter,
+        schemas: &SchemaTable,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        let (first, end) = self.header_ranges[record];
+        let mut values = Vec::with_capacity((end - first) as usize);
+        for header in &self.headers[first as usize..end as usize] {
+            let schema = schemas.get(header.schema);
+            let is_null = self.is_null(record, header.source);
+            let mut out = Vec::new();
+            match converter {
+                HeaderConverter::Simple | HeaderConverter::As(Converter::String) if is_null => {}
+                HeaderConverter::Simple | HeaderConverter::As(Converter::String) => {
+                    self.write_plain_text(record, header.source, schema, &mut out)?;
+                }
+                HeaderConverter::As(Converter::Bytes) if is_null => {}
+                HeaderConverter::As(Converter::Bytes) => match self.tree(record, header.source, schema) {
+                    Value::Bytes(bytes) => out = bytes,
+                    other => return Err(not_bytes(schema, other.java_class())),
+                },
+                HeaderConverter::As(Converter::Json { .. }) if is_null && schema.is_none() => {}
+                HeaderConverter::As(Converter::Json { schemas: enveloped }) => {
+                    if enveloped {
+                        out.extend_from_slice(b"{\"schema\":");
+                        out.extend_from_slice(schemas.text(header.schema).map_or("null", |text| text).as_bytes());
+                        out.extend_from_slice(b",\"payload\":");
+                    }
+                    self.write_source(record, header.source, schema, &mut out)?;
+                    if enveloped {
+                        out.push(b'}');
+                    }
+                }
+            }
+            let keeps_null = matches!(converter, HeaderConverter::As(Converter::Json { .. })) && schema.is_some();
+            values.push(if is_null && !keeps_null { None } else { Some(out) });
+        }
+        Ok(values)
+    }
+
+    /// Appends the given records to a batch for a sink, in the encodings that `batch` was made with. A record that cannot
+    /// be written fails and is left out; the answer says which records are in.
+    pub fn write_batch(
+        &mut self,
+        rows: &Rows,
+        key: Encoding,
+        value: Encoding,
+        schemas: &SchemaTable,
+        batch: &mut BatchWriter,
+    ) -> Rows {
+        let mut written = Vec::with_capacity(rows.len());
+        let (mut key_scratch, mut value_scratch) = (Vec::new(), Vec::new());
+        for &row in rows.records() {
+            let record = row as usize;
+            let mut prepare = |side, encoding, scratch: &mut Vec<u8>| {
+                self.prepare(record, side, encoding, schemas, scratch).inspect_err(|message| {
+                    let failure = Failure { stage: stage(side), kind: FailureKind::Data, message: message.clone() };
+                    self.fail(record, failure);
+                })
+            };
+            let Ok(key_form) = prepare(Side::Key, key, &mut key_scratch) else { continue };
+            let Ok(value_form) = prepare(Side::Value, value, &mut value_scratch) else { continue };
+            let mut out = batch.record();
+            out.topic(self.topic(record));
+            if self.partitions[record] >= 0 {
+                out.partition(self.partitions[record]);
+            }
+            if self.offsets[record] >= 0 {
+                out.offset(self.offsets[record]);
+            }
+            if self.timestamps[record] >= 0 {
+                out.timestamp(self.timestamps[record]);
+            }
+            if self.flags[record] != 0 {
+                out.flags(self.flags[record]);
+            }
+            if self.originals.is_some() && self.offsets[record] >= 0 {
+                let (topic, partition) = self.original(record);
+                out.original(topic, partition, self.offsets[record]);
+            }
+            let schema = self.key_schema(record);
+            match key_form {
+                Prepared::Null => out.key(schema, None),
+                Prepared::Original(base, start, end) => out.key(schema, Some(self.bytes(record, base, start, end))),
+                Prepared::Scratch => out.key(schema, Some(&key_scratch)),
+                Prepared::Node => out.key_with(schema, |writer, names| {
+                    self.write_side_node(record, Side::Key, schemas, writer, names);
+                }),
+            };
+            let schema = self.value_schema(record);
+            match value_form {
+                Prepared::Null => out.value(schema, None),
+                Prepared::Original(base, start, end) => out.value(schema, Some(self.bytes(record, base, start, end))),
+                Prepared::Scratch => out.value(schema, Some(&value_scratch)),
+                Prepared::Node => out.value_with(schema, |writer, names| {
+                    self.write_side_node(record, Side::Value, schemas, writer, names);
+                }),
+            };
+            let (first, end) = self.header_ranges[record];
+            for header in &self.headers[first as usize..end as usize] {
+                let tree = self.tree(record, header.source, schemas.get(header.schema));
+                out.header_tree(self.name(header.name), header.schema, &tree);
+            }
+            written.push(row);
+        }
+        Rows(written)
+    }
+
+    /// Does what may fail about writing a key or value in an encoding.
+    fn prepare(
+        &mut self,
+        record: usize,
+        side: Side,
+        encoding: Encoding,
+        schemas: &SchemaTable,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Prepared> {
+        let part = &self.sides[side as usize][record];
+        let schema = part.schema;
+        if let Body::Whole(source) = part.body {
+            if self.is_null(record, source) {
+                return Ok(Prepared::Null);
+            }
+            let simple = (schema.is_string() && matches!(source, Source::Payload { tag: Tag::String, .. }))
+                || (schema.is_bytes() && matches!(source, Source::Payload { tag: Tag::Bytes, .. }));
+            if encoding != Encoding::Tlv && simple {
+                let Source::Payload { base, start, end, .. } = source else { return Ok(Prepared::Null) };
+                return Ok(Prepared::Original(base, start, end));
+            }
+        }
+        match encoding {
+            Encoding::Raw => Err(format!(
+                "the connector takes only strings and bytes, and this is {}",
+                schemas.get(schema).map_or("a value without schema", |schema| schema.kind.connect_name())
+            )),
+            Encoding::Text => {
+                scratch.clear();
+                if schema.is_string() || schema.is_bytes() {
+                    let Body::Whole(source) = part.body else { return Err("an object where text is due".to_owned()) };
+                    match self.tree(record, source, schemas.get(schema)) {
+                        Value::String(text) => scratch.extend_from_slice(text.as_bytes()),
+                        Value::Bytes(bytes) => scratch.extend_from_slice(&bytes),
+                        other => return Err(format!("a {} where text is due", other.java_class())),
+                    }
+                } else {
+                    self.write_json(record, side, schemas, scratch)?;
+                }
+                Ok(Prepared::Scratch)
+            }
+            Encoding::Tlv => {
+                self.check_depth(record, side)?;
+                if let Body::Fields { layout, .. } = part_body(self, side, record) {
+                    self.prepare_splice(layout, schemas);
+                    if let Some(Some(Splice { error: Some(error), .. })) = self.splices.get(layout.0 as usize) {
+                        return Err(error.clone());
+                    }
+                }
+                Ok(Prepared::Node)
+            }
+        }
+    }
+
+    fn write_side_node(
+        &self,
+        record: usize,
+        side: Side,
+        schemas: &SchemaTable,
+        mut writer: Writer<'_>,
+        names: &mut Dictionary,
+    ) {
+        self.write_node(record, side, schemas, &mut writer, names);
+    }
+}
+
+fn part_body(view: &View<'_>, side: Side, record: usize) -> Body {
+    view.sides[side as usize][record].body
+}
+
+/// What is left to do to write a key or value once it cannot fail any more.
+enum Prepared {
+    Null,
+    /// Bytes that are there already.
+    Original(Base, u32, u32),
+    /// What was written to the scratch buffer.
+    Scratch,
+    Node,
+}
+
+fn stage(side: Side) -> Stage {
+    match side {
+        Side::Value => Stage::ValueConverter,
+        Side::Key => Stage::KeyConverter,
+    }
+}
+
+fn not_bytes(schema: Option<&Arc<Schema>>, class: &str) -> String {
+    match schema {
+        Some(schema) if schema.kind != crate::schema::Kind::Bytes => {
+            format!("Invalid schema type for ByteArrayConverter: {}", schema.kind.connect_name())
+        }
+        _ => format!("ByteArrayConverter is not compatible with objects of type class {class}"),
+    }
+}
+
+fn append_name(name: &str, text: &mut Vec<u8>) -> Range<usize> {
+    let start = text.len();
+    write_string(name, text);
+    text.push(b':');
+    start..text.len()
+}
+
+pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    // The buffer has exactly the size that the encoding needs.
+    let written = BASE64.encode_slice(bytes, &mut out[start..]).unwrap_or(0);
+    out.truncate(start + written);
+}
