@@ -89,6 +89,8 @@ impl Leader {
                 self.outcomes = decision.state.outcomes.keys().map(|id| (now, id.clone())).collect();
                 decision.begin_reign(cluster, me);
                 decision.keep_members(&members);
+                // What its predecessor had in mind is not known: look once.
+                decision.load_changed = true;
                 decision.place(0);
             }
             _ if !self.leading => {}

@@ -1,0 +1,131 @@
+//! A host that does what configurations say: `tasks=N` tasks, and `start`, `stop` or `validate` that say `hang`, `no` or
+//! `panic`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tidegate_herder::{
+    Config, ConnectorKind, ConnectorSpec, Digest, Failure, Plugins, Problem, Refusal, Reporter, RunId, TaskHost,
+    TaskSpec, ValidateRequest, Validated,
+};
+
+#[derive(Clone, Default)]
+pub(crate) struct FakeHost {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    alive: BTreeMap<RunId, (Config, Reporter)>,
+    abandoned: Vec<String>,
+    pinned: BTreeMap<String, Plugins>,
+}
+
+/// A configuration from `key=value` pairs.
+pub(crate) fn config(text: &str) -> Config {
+    text.split_whitespace()
+        .map(|pair| pair.split_once('=').unwrap())
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
+}
+
+impl FakeHost {
+    pub(crate) fn alive(&self) -> Vec<String> {
+        self.inner.lock().unwrap().alive.keys().map(RunId::to_string).collect()
+    }
+
+    pub(crate) fn abandoned(&self) -> Vec<String> {
+        self.inner.lock().unwrap().abandoned.clone()
+    }
+
+    pub(crate) fn pinned_when_checked(&self, name: &str) -> Option<Plugins> {
+        self.inner.lock().unwrap().pinned.get(name).cloned()
+    }
+
+    /// Lets what runs as `subject` end with an error.
+    pub(crate) async fn fail(&self, subject: &str, trace: &str) {
+        let (run, reporter) = {
+            let inner = self.inner.lock().unwrap();
+            let found = inner.alive.iter().find(|(run, _)| run.subject.to_string() == subject).unwrap();
+            (found.0.clone(), found.1.1.clone())
+        };
+        self.inner.lock().unwrap().alive.remove(&run);
+        reporter.failed(Failure::fatal(trace)).await;
+    }
+
+    async fn start(&self, run: RunId, config: Config, reporter: Reporter) -> Result<(), Failure> {
+        let how = config.get("start").cloned().unwrap_or_default();
+        {
+            let mut inner = self.inner.lock().unwrap();
+            let twin = inner.alive.keys().find(|alive| alive.subject == run.subject);
+            assert_eq!(twin, None, "{run} starts beside another run of its instance");
+            inner.alive.insert(run, (config, reporter));
+        }
+        match how.as_str() {
+            "hang" => std::future::pending().await,
+            "no" => Err(Failure::fatal("it does not start")),
+            "panic" => panic!("told to panic"),
+            _ => Ok(()),
+        }
+    }
+
+    fn config_of(&self, run: &RunId) -> Config {
+        self.inner.lock().unwrap().alive[run].0.clone()
+    }
+}
+
+impl TaskHost for FakeHost {
+    async fn validate(&self, request: ValidateRequest) -> Result<Validated, Refusal> {
+        self.inner.lock().unwrap().pinned.insert(request.connector.name, request.pinned);
+        match request.config.get("validate").map(String::as_str) {
+            Some("hang") => std::future::pending().await,
+            Some("no") => Err(Refusal::Invalid {
+                message: "1 error".to_owned(),
+                problems: vec![Problem { key: "validate".to_owned(), message: "it must not be \"no\"".to_owned() }],
+            }),
+            _ => Ok(Validated {
+                kind: ConnectorKind::Source,
+                version: Some("1.0".to_owned()),
+                tasks_max: 10,
+                plugins: Plugins::from([("connector".to_owned(), Digest("sha256-of-fake".to_owned()))]),
+            }),
+        }
+    }
+
+    async fn start_connector(&self, spec: ConnectorSpec, reporter: Reporter) -> Result<(), Failure> {
+        self.start(spec.run, spec.config, reporter).await
+    }
+
+    async fn start_task(&self, spec: TaskSpec, reporter: Reporter) -> Result<(), Failure> {
+        self.start(spec.run, spec.config, reporter).await
+    }
+
+    async fn task_configs(&self, run: RunId, _tasks_max: u32) -> Result<Vec<Config>, Failure> {
+        let tasks = self.config_of(&run).get("tasks").map_or(0, |tasks| tasks.parse::<u32>().unwrap());
+        Ok((0..tasks).map(|index| Config::from([("task".to_owned(), index.to_string())])).collect())
+    }
+
+    async fn pause(&self, run: RunId) -> Result<(), Failure> {
+        self.config_of(&run);
+        Ok(())
+    }
+
+    async fn resume(&self, run: RunId) -> Result<(), Failure> {
+        self.config_of(&run);
+        Ok(())
+    }
+
+    async fn stop(&self, run: RunId, _grace: Duration) {
+        if self.config_of(&run).get("stop").is_some_and(|how| how == "hang") {
+            std::future::pending::<()>().await;
+        }
+        self.inner.lock().unwrap().alive.remove(&run);
+    }
+
+    fn abandon(&self, run: &RunId) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.alive.remove(run);
+        inner.abandoned.push(run.to_string());
+    }
+}
