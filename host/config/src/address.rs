@@ -155,3 +155,78 @@ pub fn is_private(address: IpAddr) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check<T: fmt::Display>(parsed: Result<T, String>, expected: &str) {
+        assert_eq!(parsed.map_or_else(|why| format!("error: {why}"), |address| address.to_string()), expected);
+    }
+
+    #[test]
+    fn urls_become_scheme_host_and_port() {
+        check(parse_url("http://Example.com./path?q#f"), "http://example.com:80");
+        check(parse_url("https://user:secret@example.com:9200"), "https://example.com:9200");
+        check(parse_url("https://[2001:db8:0:0::1]/"), "https://[2001:db8::1]:443");
+        check(parse_url("postgres://db:5432/x"), "postgres://db:5432");
+        check(parse_url("postgres://db/x"), "error: The scheme \"postgres\" has no usual port, the URL must name one");
+        check(parse_url("file:///etc/passwd"), "error: Not a URL with a host, such as https://example.com:9200");
+        check(parse_url("example.com"), "error: Not a URL: relative URL without a base");
+        check(parse_url("http://a:0"), "error: The port may not be 0");
+    }
+
+    #[test]
+    fn a_host_and_a_port_need_both() {
+        check(parse_host_port("Example.com:80"), "example.com:80");
+        check(parse_host_port("[::0001]:80"), "[::1]:80");
+        for wrong in ["a", "a:", ":1", "a:0", "a:+1", "a:65536", "a b:1", "::1:80x", "[::1:80", "a/b:1"] {
+            assert!(parse_host_port(wrong).is_err(), "{wrong} was accepted");
+        }
+    }
+
+    #[test]
+    fn listening_may_leave_host_and_port_open() {
+        check(parse_listen_address(":8080"), "0.0.0.0:8080");
+        check(parse_listen_address("localhost:0"), "localhost:0");
+        check(parse_listen_address("[::]:0"), "[::]:0");
+        check(parse_listen_address("8080"), "error: Not of the form host:port");
+    }
+
+    #[test]
+    fn private_is_what_the_internet_does_not_route() {
+        let private = [
+            "0.0.0.0",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.168.1.1",
+            "192.0.0.8",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "2002:7f00:1::1",
+            "2001::1",
+            "2001:db8::1",
+        ];
+        for address in private {
+            assert!(is_private(address.parse().expect("an address")), "{address} counts as public");
+        }
+        for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::8.8.8.8", "::ffff:8.8.8.8"]
+        {
+            assert!(!is_private(address.parse().expect("an address")), "{address} counts as private");
+        }
+    }
+}

@@ -494,3 +494,202 @@ impl Tokens<'_> {
         Err("a quotation mark is not closed")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Expect) {
+        let java = crate::properties::parse(text.as_bytes()).expect("the test writes properties").settings;
+        let shown = match translate(&java) {
+            Ok(done) => {
+                let mut lines: Vec<String> =
+                    done.properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                lines.extend(done.max_poll_records.map(|records| format!("(records: {records})")));
+                lines.extend(done.warnings.iter().map(|warning| format!("warning: {warning}")));
+                lines.join("\n")
+            }
+            Err(invalid) => invalid.to_string(),
+        };
+        expected.assert_eq(&shown);
+    }
+
+    #[test]
+    fn a_producer_as_people_tune_it() {
+        check(
+            "bootstrap.servers=a:9092,b:9092\nacks=-1\nlinger.ms=20\nbatch.size=0\nmax.request.size=5242880\n\
+             buffer.memory=33554432\ncompression.type=ZSTD\ndelivery.timeout.ms=9223372036854775807\n\
+             max.in.flight.requests.per.connection=1\nmax.block.ms=60000\nenable.idempotence=false\nretries=3",
+            expect![[r#"
+                bootstrap.servers=a:9092,b:9092
+                acks=all
+                linger.ms=20
+                batch.size=1
+                message.max.bytes=5242880
+                queue.buffering.max.kbytes=32768
+                compression.type=zstd
+                delivery.timeout.ms=2147483647
+                max.in.flight.requests.per.connection=1
+                enable.idempotence=false
+                message.send.max.retries=3"#]],
+        );
+    }
+
+    #[test]
+    fn a_consumer_as_people_tune_it() {
+        check(
+            "auto.offset.reset=none\nisolation.level=READ_COMMITTED\nmax.poll.records=2000\nfetch.max.wait.ms=100\n\
+             fetch.min.bytes=1024\nrequest.timeout.ms=600000\nreceive.buffer.bytes=-1\nenable.auto.commit=true\n\
+             partition.assignment.strategy=org.apache.kafka.clients.consumer.RangeAssignor,org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+            expect![[r#"
+                auto.offset.reset=error
+                isolation.level=read_committed
+                fetch.wait.max.ms=100
+                fetch.min.bytes=1024
+                socket.timeout.ms=300000
+                socket.receive.buffer.bytes=0
+                partition.assignment.strategy=range
+                (records: 2000)
+                warning: key "enable.auto.commit": ignored, the host commits what sinks have accepted"#]],
+        );
+    }
+
+    #[test]
+    fn logins_become_user_and_password() {
+        check(
+            "security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\n\
+             sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \\\n  username=\"me\" password='p\\\\\"q=;';\n\
+             ssl.endpoint.identification.algorithm=\nssl.truststore.type=PEM\nssl.truststore.location=/etc/ca.pem",
+            expect![[r#"
+                security.protocol=sasl_ssl
+                sasl.mechanism=SCRAM-SHA-512
+                ssl.endpoint.identification.algorithm=none
+                sasl.username=me
+                sasl.password=p"q=;
+                ssl.ca.location=/etc/ca.pem"#]],
+        );
+        check(
+            "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username=a password=b;",
+            expect![[r#"
+                security.protocol=sasl_plaintext
+                sasl.mechanism=PLAIN
+                sasl.username=a
+                sasl.password=b"#]],
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_login_is_told_without_it() {
+        let plain = |jaas: &str| format!("security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nsasl.jaas.config={jaas}");
+        check(
+            &plain("x.PlainLoginModule required username=\"a\" password=\"hunter2\""),
+            expect![[r#"
+            invalid configuration
+              key "sasl.jaas.config": Invalid value [hidden] for configuration sasl.jaas.config: a semicolon must end the login module's options"#]],
+        );
+        check(
+            &plain("x.PlainLoginModule required username=\"hunter2;"),
+            expect![[r#"
+            invalid configuration
+              key "sasl.jaas.config": Invalid value [hidden] for configuration sasl.jaas.config: a quotation mark is not closed"#]],
+        );
+        check(
+            &plain("x.ScramLoginModule required username=a password=hunter2;"),
+            expect![[r#"
+            invalid configuration
+              key "sasl.jaas.config": the login module x.ScramLoginModule does not fit the mechanism PLAIN"#]],
+        );
+        check(
+            &plain("x.PlainLoginModule required user=a;"),
+            expect![[r#"
+            invalid configuration
+              key "sasl.jaas.config": the option "username" of the login module is missing
+              key "sasl.jaas.config": the option "password" of the login module is missing"#]],
+        );
+        check(
+            "security.protocol=SASL_SSL",
+            expect![[r#"
+            invalid configuration
+              key "sasl.mechanism": Invalid value GSSAPI for configuration sasl.mechanism: supported are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512"#]],
+        );
+        check(
+            "security.protocol=SASL_SSL\nsasl.mechanism=PLAIN",
+            expect![[r#"
+            invalid configuration
+              key "sasl.jaas.config": Missing required configuration "sasl.jaas.config" which has no default value."#]],
+        );
+    }
+
+    #[test]
+    fn stores_of_certificates_are_read_where_librdkafka_can() {
+        check(
+            "ssl.keystore.type=PEM\nssl.keystore.location=/k.pem\nssl.key.password=x",
+            expect![[r#"
+            ssl.key.password=x
+            ssl.certificate.location=/k.pem
+            ssl.key.location=/k.pem"#]],
+        );
+        check(
+            "ssl.keystore.location=/k.p12\nssl.keystore.password=x",
+            expect![[r#"
+            ssl.keystore.location=/k.p12
+            ssl.keystore.password=x"#]],
+        );
+        check(
+            "ssl.keystore.location=/k.jks\nssl.truststore.location=/t.jks\nssl.truststore.password=x",
+            expect![[r#"
+            invalid configuration
+              key "ssl.truststore.location": Invalid value /t.jks for configuration ssl.truststore.location: only PEM files are read, convert it and set ssl.truststore.type=PEM
+              key "ssl.keystore.location": Invalid value /k.jks for configuration ssl.keystore.location: only PEM and PKCS12 files are read, convert it and set ssl.keystore.type"#]],
+        );
+    }
+
+    #[test]
+    fn what_has_no_place_here_is_ignored_or_refused_by_name() {
+        check(
+            "interceptor.classes=io.confluent.monitoring.clients.interceptor.MonitoringProducerInterceptor\n\
+             metric.reporters=com.example.R\nkey.serializer=x\nlinger.sm=5\nwholly.other=1\nsasl.login.class=",
+            expect![[r#"
+                warning: key "interceptor.classes": io.confluent.monitoring.clients.interceptor.MonitoringProducerInterceptor is ignored
+                warning: key "metric.reporters": ignored, metrics are read at /metrics
+                warning: key "linger.sm": no Kafka client setting, ignored, did you mean "linger.ms"?
+                warning: key "wholly.other": no Kafka client setting that is known here, ignored"#]],
+        );
+        check(
+            "interceptor.classes=com.example.Audit\npartitioner.class=com.example.P\nsasl.login.callback.handler.class=com.example.H\nacks=2\nlinger.ms=soon",
+            expect![[r#"
+                invalid configuration
+                  key "interceptor.classes": "com.example.Audit" is not supported, it names a Java class, which cannot run here
+                  key "partitioner.class": "com.example.P" is not supported, it names a Java class, which cannot run here
+                  key "sasl.login.callback.handler.class": not supported, it names a Java class, which cannot run here
+                  key "acks": Invalid value 2 for configuration acks: String must be one of: all, -1, 1, 0
+                  key "linger.ms": Invalid value soon for configuration linger.ms: Not a number of type LONG"#]],
+        );
+    }
+
+    #[test]
+    fn a_setting_has_one_row() {
+        let mut names: Vec<&str> = TABLE.iter().map(|row| row.java).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_values_are_translated_or_refused(values in prop::collection::vec("\\PC{0,12}|[0-9]{1,20}|[a-z\"';= ]{0,30}", 8), rows in prop::collection::vec(0..TABLE.len(), 8)) {
+            let mut java: Settings = rows.iter().zip(&values).map(|(row, value)| (TABLE[*row].java, value.as_str())).collect();
+            java.insert("security.protocol", "SASL_SSL");
+            java.insert("sasl.mechanism", "PLAIN");
+            if let Err(invalid) = translate(&java) {
+                prop_assert!(!invalid.problems.is_empty());
+            }
+        }
+    }
+}

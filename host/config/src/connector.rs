@@ -8,7 +8,7 @@
 use crate::class::ClassError;
 use crate::converter::{ConverterConfig, Part};
 use crate::definition::{Definition, Kind};
-use crate::key::{DefaultValue, Key, Rule, Width, boolean, class, int, list, long, short, string};
+use crate::key::{Key, Rule, Width, boolean, class, int, list, long, short, string};
 use crate::settings::Settings;
 use crate::validate::{Invalid, Problem, Validation, Warning, split_list, unknown};
 use crate::worker::{OVERRIDE_PREFIXES, SandboxLimits, sandbox_limit_keys};
@@ -668,16 +668,317 @@ fn predicates(settings: &Settings) -> Vec<PredicateConfig> {
     Aliased::Predicates.aliases(settings).into_iter().map(predicate).collect()
 }
 
-/// The keys of a definition as it stands alone, with defaults in place: what an instance's configuration holds when the
-/// operator wrote `settings`.
-pub fn effective(definition: &Definition, settings: &Settings) -> Settings {
-    let mut effective = settings.clone();
-    for key in &definition.keys {
-        if let DefaultValue::Value(default) = &key.default
-            && !effective.contains(&key.name)
-        {
-            effective.insert(key.name.clone(), default.clone());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::class::Catalog;
+    use crate::key::{path_read, path_write};
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    const TRANSFORMS: &str = "org.apache.kafka.connect.transforms";
+
+    fn definitions() -> Vec<Definition> {
+        let file = "org.apache.kafka.connect.file.FileStream";
+        vec![
+            Definition::new(Kind::Source, "FileStreamSource")
+                .alias(format!("{file}SourceConnector"))
+                .key(path_read("file").high())
+                .key(string("topic").required().non_empty().high())
+                .key(int("batch.size").default("2000").low()),
+            Definition::new(Kind::Sink, "FileStreamSink")
+                .alias(format!("{file}SinkConnector"))
+                .key(path_write("file").high()),
+            Definition::new(Kind::Transform, "HoistField")
+                .alias(format!("{TRANSFORMS}.HoistField$Key"))
+                .alias(format!("{TRANSFORMS}.HoistField$Value"))
+                .key(string("field").required()),
+            Definition::new(Kind::Transform, "Filter").alias(format!("{TRANSFORMS}.Filter")),
+            Definition::new(Kind::Transform, "TimestampConverter")
+                .alias(format!("{TRANSFORMS}.TimestampConverter$Value"))
+                .key(string("target.type").required().one_of(&["string", "unix", "Date", "Time", "Timestamp"])),
+            Definition::new(Kind::Predicate, "TopicNameMatches")
+                .alias(format!("{TRANSFORMS}.predicates.TopicNameMatches"))
+                .key(string("pattern").required()),
+            Definition::new(Kind::Converter, "StringConverter")
+                .alias("org.apache.kafka.connect.storage.StringConverter")
+                .key(string("converter.type").required())
+                .key(string("converter.encoding").default("UTF-8")),
+        ]
+    }
+
+    /// Calls with the settings of a file source `c` to topic `t`, changed by what is given (`-` takes a key out), and a
+    /// lookup among the definitions above.
+    fn with<R>(changes: &[(&str, &str)], act: impl FnOnce(&Settings, &Lookup<'_>) -> R) -> R {
+        let definitions = definitions();
+        let mut catalog = Catalog::new();
+        for definition in &definitions {
+            catalog.add(definition.kind, &definition.name, &definition.aliases, definition);
+        }
+        let lookup = |kinds: &[Kind], class: &str| catalog.resolve(kinds, class).map(|found| *found.item);
+        let mut settings: Settings =
+            [("name", "c"), ("connector.class", "FileStreamSource"), ("topic", "t")].into_iter().collect();
+        for (key, value) in changes {
+            match *value {
+                "-" => drop(settings.remove(key)),
+                value => drop(settings.insert(*key, value)),
+            }
+        }
+        act(&settings, &lookup)
+    }
+
+    /// Problems, or warnings where there are none.
+    #[track_caller]
+    fn check(changes: &[(&str, &str)], expected: Expect) {
+        let shown = with(changes, |settings, lookup| match ConnectorConfig::check(settings, lookup) {
+            Err(invalid) => invalid.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>(),
+            Ok(_) => {
+                let definition = connector_definition(settings, lookup).expect("the configuration is right");
+                warnings(settings, definition, lookup).iter().map(|warning| format!("warning: {warning}")).collect()
+            }
+        });
+        expected.assert_eq(&shown.join("\n"));
+    }
+
+    fn right(changes: &[(&str, &str)]) -> ConnectorConfig {
+        with(changes, ConnectorConfig::check).expect("the configuration is right")
+    }
+
+    const SINK: [(&str, &str); 2] = [("connector.class", "FileStreamSink"), ("topic", "-")];
+
+    #[test]
+    fn the_least_that_works_has_connects_defaults() {
+        let config = right(&[]);
+        assert_eq!((config.name.as_str(), config.tasks_max, config.batch_size), ("c", 1, Some(2_000)));
+        assert_eq!((config.key_converter.is_none(), config.chain.is_empty()), (true, true));
+        assert!(config.restart_on_reload && config.tasks_max_enforce && !config.errors.tolerate_all);
+        assert_eq!(config.errors.retry_timeout_ms, Some(0));
+        assert_eq!(
+            config.direction,
+            Direction::Source(SourceConfig {
+                exactly_once_required: false,
+                transaction_boundary: TransactionBoundary::Poll,
+                offsets_topic: None,
+            })
+        );
+    }
+
+    #[test]
+    fn the_chain_keeps_its_order_and_hands_each_step_its_own() {
+        let config = right(&[
+            ("transforms", "b, a"),
+            ("transforms.a.type", "HoistField$Value"),
+            ("transforms.a.field", "line"),
+            ("transforms.b.type", "org.apache.kafka.connect.transforms.Filter"),
+            ("transforms.b.predicate", "p"),
+            ("transforms.b.negate", "TRUE"),
+            ("predicates", "p"),
+            ("predicates.p.type", "TopicNameMatches"),
+            ("predicates.p.pattern", "x.*"),
+        ]);
+        let step = |alias: &str, class: &str, predicate: Option<&str>, negate, settings: &[(&str, &str)]| StepConfig {
+            alias: alias.into(),
+            class: class.into(),
+            predicate: predicate.map(str::to_owned),
+            negate,
+            settings: settings.iter().copied().collect(),
+        };
+        let filter = "org.apache.kafka.connect.transforms.Filter";
+        assert_eq!(
+            config.chain,
+            [step("b", filter, Some("p"), true, &[]), step("a", "HoistField$Value", None, false, &[("field", "line")])]
+        );
+        assert_eq!(config.predicates[0].settings.get("pattern"), Some("x.*"));
+    }
+
+    #[test]
+    fn a_sink_reads_named_or_matching_topics() {
+        let of = |changes: &[(&str, &str)]| match right(&[&SINK, changes].concat()).direction {
+            Direction::Sink(sink) => sink.topics,
+            other => panic!("not a sink: {other:?}"),
+        };
+        assert_eq!(of(&[("topics", "a, b")]), Topics::Named(vec!["a".into(), "b".into()]));
+        assert_eq!(of(&[("topics.regex", "a.*")]), Topics::Matching("a.*".into()));
+    }
+
+    #[test]
+    fn converters_are_named_whole() {
+        let config = right(&[("value.converter", "StringConverter"), ("value.converter.converter.encoding", "UTF-16")]);
+        let converter = config.value_converter.expect("the configuration names one");
+        assert_eq!(converter.settings.get("converter.encoding"), Some("UTF-16"));
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once_in_connects_words() {
+        check(
+            &[
+                ("name", "-"),
+                ("topic", ""),
+                ("tasks.max", "ten"),
+                ("transforms", "a,a,b,d"),
+                ("transforms.a.type", "HoistField"),
+                ("transforms.b.type", "TimestampConverter$Value"),
+                ("transforms.b.target.type", "never"),
+                ("transforms.b.negate", "true"),
+                ("predicates", "p,q"),
+                ("predicates.p.type", "TopicNameMatches"),
+                ("predicates.q.type", "no.such.Predicate"),
+                ("value.converter", "StringConvertor"),
+                ("errors.tolerance", "some"),
+            ],
+            expect![[r#"
+                Missing required configuration "name" which has no default value.
+                Invalid value ten for configuration tasks.max: Not a number of type INT
+                Invalid value null for configuration tasks.max: Value must be non-null
+                Invalid value StringConvertor for configuration value.converter: Class StringConvertor could not be found. Did you mean StringConverter?
+                Invalid value [a, a, b, d] for configuration transforms: Duplicate alias provided.
+                Invalid value some for configuration errors.tolerance: String must be one of: none, all
+                This class is abstract and cannot be created. Did you mean org.apache.kafka.connect.transforms.HoistField$Key, org.apache.kafka.connect.transforms.HoistField$Value?
+                Invalid value never for configuration target.type: String must be one of: string, unix, Date, Time, Timestamp
+                Config 'transforms.b.negate' was provided but there is no config 'transforms.b.predicate' defining a predicate to be negated.
+                Missing required configuration "transforms.d.type" which has no default value.
+                Missing required configuration "predicates.p.pattern" which has no default value.
+                Invalid value no.such.Predicate for configuration predicates.q.type: Class no.such.Predicate could not be found.
+                Invalid value  for configuration topic: String must be non-empty"#]],
+        );
+    }
+
+    #[test]
+    fn a_sink_needs_exactly_one_way_to_name_topics() {
+        check(
+            &SINK,
+            expect![[r#"
+            Must configure one of topics or topics.regex
+            Must configure one of topics or topics.regex"#]],
+        );
+        check(
+            &[&SINK[..], &[("topics", "a"), ("topics.regex", "b")]].concat(),
+            expect![[r#"
+            topics and topics.regex are mutually exclusive options, but both are set.
+            topics and topics.regex are mutually exclusive options, but both are set."#]],
+        );
+        check(
+            &[&SINK[..], &[("topics", "a,d"), ("errors.deadletterqueue.topic.name", "d")]].concat(),
+            expect![
+                "The DLQ topic 'd' may not be included in the list of topics ('topics=a,d') consumed by the connector"
+            ],
+        );
+    }
+
+    #[test]
+    fn the_class_decides_whether_anything_else_can_be_said() {
+        check(
+            &[("connector.class", "-"), ("tasks.max", "ten")],
+            expect![[r#"Missing required configuration "connector.class" which has no default value."#]],
+        );
+        check(
+            &[("connector.class", "FileStreamSorce")],
+            expect![
+                "Invalid value FileStreamSorce for configuration connector.class: Class FileStreamSorce could not be found. Did you mean FileStreamSource?"
+            ],
+        );
+    }
+
+    #[test]
+    fn settings_that_mean_nothing_are_warned_of() {
+        check(
+            &[
+                ("fil", "x"),
+                ("producer.override.acks", "all"),
+                ("topic.creation.default.partitions", "3"),
+                ("transforms", "a"),
+                ("transforms.a.type", "Filter"),
+                ("transforms.a.predicate", "gone"),
+                ("transforms.a.feild", "x"),
+                ("transforms.z.type", "x"),
+                ("key.converter.schemas.enable", "false"),
+                ("value.converter", "StringConverter"),
+                ("value.converter.converter.encodign", "x"),
+                ("sandbox.memory.max.bytes", "100000000"),
+            ],
+            expect![[r#"
+                warning: key "fil": not known and ignored, did you mean "file"?
+                warning: key "transforms.a.feild": not known and ignored, did you mean "transforms.a.type"?
+                warning: key "transforms.z.type": not known and ignored, did you mean "transforms.a.type"?
+                warning: key "value.converter.converter.encodign": not known and ignored, did you mean "value.converter.converter.encoding"?
+                warning: key "transforms.a.predicate": the predicate "gone" is not among predicates, tasks will fail"#]],
+        );
+    }
+
+    #[test]
+    fn keys_are_shown_in_connects_order_under_connects_headings() {
+        let changes = [
+            ("transforms", "a"),
+            ("transforms.a.type", "HoistField$Value"),
+            ("transforms.a.field", "f"),
+            ("key.converter", "StringConverter"),
+        ];
+        let shown = with(&changes, |settings, lookup| {
+            let definition = connector_definition(settings, lookup).expect("the class is known");
+            let validation = validate(settings, definition, lookup);
+            let entries = validation.entries().iter();
+            let visible = entries.filter(|entry| entry.is_set || entry.key.as_ref().is_some_and(|key| !key.internal));
+            let line = |entry: &crate::validate::Entry| {
+                let key = entry.key.as_ref().expect("nobody complained");
+                let group = key.group.as_deref().unwrap_or("-");
+                format!("{} {} {group}/{} {:?}", key.name, key.of_type.connect_name(), key.order, entry.value_shown())
+            };
+            visible.map(line).collect::<Vec<_>>().join("\n")
+        });
+        expect![[r#"
+            name STRING Common/1 Some("c")
+            connector.class STRING Common/2 Some("FileStreamSource")
+            connector.plugin.version STRING Common/3 None
+            tasks.max INT Common/4 Some("1")
+            tasks.max.enforce BOOLEAN Common/5 Some("true")
+            key.converter CLASS Common/6 Some("StringConverter")
+            key.converter.plugin.version STRING Common/7 None
+            value.converter CLASS Common/8 None
+            value.converter.plugin.version STRING Common/9 None
+            header.converter CLASS Common/10 None
+            header.converter.plugin.version STRING Common/11 None
+            transforms LIST Transforms/12 Some("a")
+            predicates LIST Predicates/13 Some("")
+            config.action.reload STRING Common/14 Some("restart")
+            errors.retry.timeout LONG Error Handling/1 Some("0")
+            errors.retry.delay.max.ms LONG Error Handling/2 Some("60000")
+            errors.tolerance STRING Error Handling/3 Some("none")
+            errors.log.enable BOOLEAN Error Handling/4 Some("false")
+            errors.log.include.messages BOOLEAN Error Handling/5 Some("false")
+            topic.creation.groups LIST Topic Creation/1 Some("")
+            exactly.once.support STRING Exactly Once Support/2 Some("requested")
+            transaction.boundary STRING Exactly Once Support/3 Some("poll")
+            transaction.boundary.interval.ms LONG Exactly Once Support/4 None
+            offsets.storage.topic STRING offsets.topic/1 None
+            transforms.a.type CLASS Transforms: a/0 Some("HoistField$Value")
+            transforms.a.plugin.version STRING Transforms: a/1 None
+            transforms.a.field STRING Transforms: a/2 Some("f")
+            transforms.a.negate BOOLEAN Transforms: a/3 Some("false")
+            transforms.a.predicate STRING Transforms: a/4 None
+            file STRING -/-1 None
+            topic STRING -/-1 Some("t")
+            batch.size INT -/-1 Some("2000")
+            key.converter.converter.type STRING -/-1 Some("key")
+            key.converter.converter.encoding STRING -/-1 Some("UTF-8")"#]]
+        .assert_eq(&shown);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn any_settings_are_a_configuration_or_problems(changes in prop::collection::vec(
+            (prop::sample::select(vec!["name", "topic", "topics", "transforms", "transforms.a.type", "transforms.a.predicate", "predicates", "predicates.a.type", "tasks.max", "value.converter", "connector.class", "errors.retry.timeout"]),
+             prop::sample::select(vec!["", "a", "a,b", "a,,a", "-1", "9999999999", "Filter", "HoistField", "FileStreamSink", "StringConverter", " a "])),
+            0..8,
+        )) {
+            with(&changes, |settings, lookup| match ConnectorConfig::check(settings, lookup) {
+                Ok(config) => {
+                    assert_eq!(&config.original, settings);
+                    assert!(config.tasks_max >= 1 && config.chain.iter().all(|step| !step.class.is_empty()));
+                }
+                Err(invalid) => assert!(!invalid.problems.is_empty()),
+            });
         }
     }
-    effective
 }

@@ -42,7 +42,7 @@
 //! | | `aliases` | | other names, such as Java class names; each a name as above |
 //! | | `doc` | | text for people |
 //! | | `config` | | keys; none when absent |
-//! | | `encoding` | | `tlv` (when absent), `json` or `raw`: how whole values cross |
+//! | | `encoding` | | `tlv` (when absent), `json`, `text` or `raw`: how whole values cross (`wit/BATCH.md`) |
 //! | | `capabilities` | | flags, false when absent: `exactly-once`, `transaction-boundaries`, `concurrent-puts`, `ends` |
 //! | key | `name` | required | a name as above; unique in its definition |
 //! | | `type` | | `string` (when absent), `boolean`, `int`, `short`, `long`, `double`, `list`, `class`, `password`, `path-read`, `path-write`, `url`, `host-port`, `listen-address`, `secret` |
@@ -577,5 +577,260 @@ fn shape(tree: &Value) -> &'static str {
         Value::String(_) => "text",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{int, list, path_read, string};
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn refused(text: &str, expected: Expect) {
+        match read(text) {
+            Ok(plugin) => panic!("accepted: {plugin:?}"),
+            Err(error) => expected.assert_eq(&error.to_string()),
+        }
+    }
+
+    fn one(definition: &str) -> String {
+        format!(r#"{{"name":"p","version":"1","definitions":[{definition}]}}"#)
+    }
+
+    fn one_key(key: &str) -> String {
+        one(&format!(r#"{{"kind":"sink","name":"S","config":[{key}]}}"#))
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_is_read_as_it_says() {
+        let documented: String = include_str!("describe.rs")
+            .lines()
+            .skip_while(|line| !line.contains("```json"))
+            .skip(1)
+            .take_while(|line| !line.contains("```"))
+            .map(|line| line.trim_start_matches("//!"))
+            .collect();
+        let source = Definition::new(Kind::Source, "HelloSource")
+            .alias("com.example.HelloSourceConnector")
+            .doc("Emits a greeting now and then.")
+            .capabilities(Capabilities { exactly_once: true, ..Capabilities::default() })
+            .key(string("topic").required().high().doc("Topic to write to."))
+            .key(int("interval.ms").default("1000").at_least(1).doc("Pause between greetings."))
+            .key(string("style").default("warm").one_of(&["warm", "cool"]))
+            .key(path_read("names").doc("File with names to greet."));
+        let expected = Plugin {
+            name: "hello".into(),
+            version: "1.0.0".into(),
+            author: Some("Example Ltd".into()),
+            license: Some("Apache-2.0".into()),
+            description: Some("Greets.".into()),
+            definitions: vec![source],
+        };
+        assert_eq!(read(&documented), Ok(expected));
+    }
+
+    #[test]
+    fn words_are_read_in_any_case_and_unknown_fields_are_ignored() {
+        let text = one(r#"{"kind":"HEADER_CONVERTER","name":"H","encoding":"RAW","later":[1],"config":[
+                {"name":"k","type":"PASSWORD","importance":"LOW","width":"Long","order":3,"default":null,"examples":{}}]}"#);
+        let plugin = read(&text).expect("the description is right");
+        let definition = &plugin.definitions[0];
+        assert_eq!((definition.kind, definition.encoding), (Kind::HeaderConverter, Encoding::Raw));
+        let key = &definition.keys[0];
+        assert_eq!(
+            (key.of_type, key.importance, key.width, key.order, &key.default),
+            (Type::Password, Importance::Low, Width::Long, 3, &DefaultValue::Null)
+        );
+    }
+
+    #[test]
+    fn defaults_may_be_written_as_what_they_are() {
+        let text = one(r#"{"kind":"sink","name":"S","config":[
+                {"name":"a","type":"int","default":5},
+                {"name":"b","type":"boolean","default":true},
+                {"name":"c","type":"list","default":["x","y"]}]}"#);
+        let plugin = read(&text).expect("the description is right");
+        let defaults: Vec<_> = plugin.definitions[0].keys.iter().map(Key::default_shown).collect();
+        assert_eq!(defaults, [Some("5"), Some("true"), Some("x,y")]);
+    }
+
+    #[test]
+    fn every_problem_is_told_with_its_place() {
+        refused(
+            r#"{"name":"a b","version":7,"definitions":[
+                {"kind":"sauce","name":"","aliases":["ok",3],"encoding":"xml"},
+                [],
+                {"kind":"sink","name":"S","capabilities":{"exactly-once":"yes"},"config":[
+                    {"name":"a","type":"integer"},
+                    {"name":"b","required":true,"default":"x"},
+                    {"type":"string","min":1},
+                    {"name":"c","type":"int","min":5,"max":1.5},
+                    {"name":"c","type":"int","default":"ten"},
+                    {"name":"d","valid-values":["x"],"default":"y"},
+                    {"name":"e","default":{}}]},
+                {"kind":"sink","name":"S"}]}"#,
+            expect![[r#"
+                the plugin's description of itself is not usable
+                  name: "a b" holds ' ', allowed are letters, digits, '.', '_', '-' and '$'
+                  version: a number where text is expected
+                  definitions[0].kind: "sauce" is not known, did you mean "source"?
+                  definitions[0].aliases[1]: a number where text is expected
+                  definitions[0].name: empty
+                  definitions[0].encoding: "xml" is not known, known are raw, text, json, tlv
+                  definitions[1]: a list where an object is expected
+                  definitions[2].config[0].type: "integer" is not known, known are boolean, string, int, short, long, double, list, class, password, path-read, path-write, url, host-port, listen-address, secret
+                  definitions[2].config[1].default: a required key has no default
+                  definitions[2].config[2].name: missing
+                  definitions[2].config[2]: "min" and "max" bound numbers, the type is string
+                  definitions[2].config[3].max: a number where a whole number is expected
+                  definitions[2].config[4].default: Invalid value ten for configuration c: Not a number of type INT
+                  definitions[2].config[4]: the key "c" is declared twice
+                  definitions[2].config[5].default: Invalid value y for configuration d: String must be one of: x
+                  definitions[2].config[6].default: neither text, number, boolean nor list of text
+                  definitions[2].capabilities.exactly-once: text where true or false is expected
+                  definitions[3]: the sink "S" is defined twice"#]],
+        );
+    }
+
+    #[test]
+    fn what_is_no_description_at_all_says_so() {
+        refused(
+            "",
+            expect![[r#"
+            the plugin's description of itself is not usable
+              not JSON: EOF while parsing a value at line 1 column 0"#]],
+        );
+        refused(
+            "[]",
+            expect![[r#"
+            the plugin's description of itself is not usable
+              a list where an object is expected"#]],
+        );
+        refused(
+            "{}",
+            expect![[r#"
+            the plugin's description of itself is not usable
+              name: missing
+              version: missing
+              definitions: missing or empty, a plugin defines at least one thing"#]],
+        );
+        refused(
+            r#"{"name":"p","version":"1","definitions":[]}"#,
+            expect![[r#"
+            the plugin's description of itself is not usable
+              definitions: missing or empty, a plugin defines at least one thing"#]],
+        );
+        refused(
+            &"[".repeat(100_000),
+            expect![[r#"
+            the plugin's description of itself is not usable
+              not JSON: recursion limit exceeded at line 1 column 128"#]],
+        );
+    }
+
+    #[test]
+    fn every_size_is_bounded() {
+        refused(
+            &" ".repeat(limits::TEXT_BYTES_MAX + 1),
+            expect![[r#"
+            the plugin's description of itself is not usable
+              1048577 bytes, at most 1048576 are read"#]],
+        );
+        refused(
+            &one_key(&format!(r#"{{"name":"{}"}}"#, "k".repeat(256))),
+            expect![[r#"
+            the plugin's description of itself is not usable
+              definitions[0].config[0].name: 256 bytes, at most 255 are allowed"#]],
+        );
+        refused(
+            &one_key(&format!(r#"{{"name":"k","doc":"{}"}}"#, "d".repeat(limits::DOC_BYTES_MAX + 1))),
+            expect![[r#"
+                the plugin's description of itself is not usable
+                  definitions[0].config[0].doc: 16385 bytes, at most 16384 are allowed"#]],
+        );
+        refused(
+            &one_key(&vec!["{}"; limits::KEYS_MAX + 1].join(",")),
+            expect![[r#"
+            the plugin's description of itself is not usable
+              definitions[0].config: 513 items, at most 512 are allowed"#]],
+        );
+        refused(
+            &one(&vec!["{}"; limits::DEFINITIONS_MAX + 1].join(",")),
+            expect![[r#"
+            the plugin's description of itself is not usable
+              definitions: 257 items, at most 256 are allowed"#]],
+        );
+        let error = read(&one_key(&vec!["0"; limits::KEYS_MAX].join(","))).expect_err("numbers are no keys");
+        assert_eq!(error.problems.len(), limits::PROBLEMS_MAX);
+    }
+
+    #[test]
+    fn text_that_acts_on_a_terminal_is_refused() {
+        refused(
+            &one_key(r#"{"name":"k","doc":"\u001b[2Jgone"}"#),
+            expect![[r#"
+            the plugin's description of itself is not usable
+              definitions[0].config[0].doc: holds the control character 0x1b"#]],
+        );
+    }
+
+    fn any_key() -> impl Strategy<Value = Key> {
+        let name = "[a-z][a-z.]{0,8}";
+        let rules = prop::sample::select(vec!["", "one", "any-case", "range", "non-empty"]);
+        (name, prop::sample::select(&Type::ALL[..]), any::<bool>(), "\\PC{0,12}", rules, -1..9i32).prop_map(
+            |(name, of_type, required, doc, rules, order)| {
+                let mut key = Key::new(name, of_type).doc(doc);
+                key.order = order;
+                if required {
+                    key = key.required();
+                }
+                match rules {
+                    "one" => key.one_of(&["a", "b"]),
+                    "any-case" => key.one_of_ignoring_case(&["a"]),
+                    "range" if matches!(of_type, Type::Int | Type::Double) => key.between(-1, 7),
+                    "non-empty" => key.non_empty(),
+                    _ => key,
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        #[test]
+        fn what_is_written_is_read_again(
+            keys in prop::collection::vec(any_key(), 0..6),
+            kind in prop::sample::select(&Kind::ALL[..]),
+            encoding in prop::sample::select(&Encoding::ALL[..]),
+        ) {
+            let mut definition = Definition::new(kind, "D").alias("x.D").encoding(encoding);
+            for key in keys {
+                if definition.keys.iter().all(|other| other.name != key.name) {
+                    definition = definition.key(key);
+                }
+            }
+            let definition = definition.key(list("ZZ").default("a,b").low());
+            let plugin = Plugin { name: "p".into(), version: "1".into(), definitions: vec![definition], ..Plugin::default() };
+            prop_assert_eq!(read(&write(&plugin)), Ok(plugin));
+        }
+
+        #[test]
+        fn a_damaged_description_is_a_plugin_or_problems(at in 0usize..400, byte in any::<u8>()) {
+            let plugin = Plugin {
+                name: "p".into(),
+                version: "1".into(),
+                definitions: vec![Definition::new(Kind::Sink, "S").key(int("k").default("1").between(0, 9))],
+                ..Plugin::default()
+            };
+            let mut bytes = write(&plugin).into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if let Err(error) = read(&String::from_utf8_lossy(&bytes)) {
+                prop_assert!(!error.problems.is_empty());
+            }
+        }
     }
 }

@@ -261,3 +261,173 @@ impl Policy {
 fn denial<T: fmt::Display>(granted: &Granted<T>, reason: DenialReason) -> Denial {
     Denial { key: granted.key.clone(), target: granted.target.to_string(), reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{host_port, listen_address, path_read, path_write, secret, string, url};
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    fn keys() -> Vec<Key> {
+        vec![
+            path_read("in"),
+            path_write("out").default("out.txt"),
+            url("url"),
+            host_port("hosts"),
+            listen_address("listen"),
+            secret("token"),
+            string("text"),
+        ]
+    }
+
+    fn policy(paths: &[&str], hosts: &[&str], deny_private_networks: bool) -> Policy {
+        let allow_hosts = hosts.iter().map(|host| host.parse().expect("the pattern is right")).collect();
+        Policy {
+            allow_paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+            allow_hosts,
+            deny_private_networks,
+        }
+    }
+
+    /// Shows what the settings grant, and what the policy says to it.
+    #[track_caller]
+    fn check(policy: &Policy, settings: &[(&str, &str)], expected: Expect) {
+        let settings = settings.iter().copied().collect();
+        let shown = match Grants::of(&keys(), &settings, "/work dir") {
+            Err(problems) => problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>(),
+            Ok(grants) => {
+                let mut lines = Vec::new();
+                lines.extend(grants.read_paths.iter().map(|granted| format!("read {}", granted.target)));
+                lines.extend(grants.write_paths.iter().map(|granted| format!("write {}", granted.target)));
+                lines.extend(grants.urls.iter().map(|granted| format!("reach {}", granted.target)));
+                lines.extend(grants.host_ports.iter().map(|granted| format!("reach {}", granted.target)));
+                lines.extend(grants.listen.iter().map(|granted| format!("listen {}", granted.target)));
+                lines.extend(grants.secrets.iter().map(|key| format!("secret in {key}")));
+                lines.extend(
+                    policy.denials(&grants).iter().map(|denial| format!("denied: {denial}; {}", denial.hint())),
+                );
+                lines
+            }
+        };
+        expected.assert_eq(&shown.join("\n"));
+    }
+
+    #[test]
+    fn keys_grant_what_their_values_name_and_nothing_else() {
+        check(
+            &policy(&["/"], &["*"], false),
+            &[
+                ("in", "/data/./a//../b.txt"),
+                ("url", "HTTPS://User:pw@Search.Example.com/x?y, http://[::1]:9200"),
+                ("hosts", "db.example.com:5432, [FE80::1]:1"),
+                ("token", "hunter2"),
+                ("text", "/etc/passwd http://other.example.com"),
+            ],
+            expect![[r#"
+                read /data/b.txt
+                write /work dir/out.txt
+                reach https://search.example.com:443
+                reach http://[::1]:9200
+                reach db.example.com:5432
+                reach [fe80::1]:1
+                secret in token"#]],
+        );
+    }
+
+    #[test]
+    fn blank_and_absent_keys_grant_nothing_but_defaults_do() {
+        check(&policy(&["/"], &[], true), &[("in", " "), ("hosts", "")], expect!["write /work dir/out.txt"]);
+    }
+
+    #[test]
+    fn uploaded_plugins_get_nothing_by_default() {
+        check(
+            &Policy::default(),
+            &[("in", "/etc/passwd"), ("url", "http://example.com"), ("hosts", "a:1"), ("listen", ":8080")],
+            expect![[r#"
+                read /etc/passwd
+                write /work dir/out.txt
+                reach http://example.com:80
+                reach a:1
+                listen 0.0.0.0:8080
+                denied: key "in": the path "/etc/passwd" is not among those that uploaded plugins may use; add "/etc/passwd" or a directory above it to sandbox.allow.paths of the worker
+                denied: key "out": the path "/work dir/out.txt" is not among those that uploaded plugins may use; add "/work dir/out.txt" or a directory above it to sandbox.allow.paths of the worker
+                denied: key "url": "http://example.com:80" is not among the hosts that uploaded plugins may reach; add the host to sandbox.allow.hosts of the worker
+                denied: key "hosts": "a:1" is not among the hosts that uploaded plugins may reach; add the host to sandbox.allow.hosts of the worker
+                denied: key "listen": uploaded plugins may not listen on "0.0.0.0:8080"; only plugins in the box may listen"#]],
+        );
+    }
+
+    #[test]
+    fn a_path_is_allowed_with_all_below_it_and_not_beside_it() {
+        let data = policy(&["/data"], &[], true);
+        for (path, expected) in [
+            ("/data", true),
+            ("/data/a/b", true),
+            ("/database", false),
+            ("/data/../etc", false),
+            ("/dat", false),
+            ("../../data/x", true),
+        ] {
+            let path = normal_path("/a/b", path).expect("the path is right");
+            assert_eq!(data.allows_path(&path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn host_patterns_match_whole_names() {
+        let check = |pattern: &str, host: &str, port, expected| {
+            let pattern: HostPattern = pattern.parse().expect("the pattern is right");
+            assert_eq!(pattern.matches(host, port), expected, "{host}:{port}");
+        };
+        check("example.com", "example.com", 1, true);
+        check("Example.COM:443", "example.com", 443, true);
+        check("example.com:443", "example.com", 80, false);
+        check("example.com", "evil-example.com", 1, false);
+        check("*.example.com", "a.b.example.com", 1, true);
+        check("*.example.com", "example.com", 1, false);
+        check("*.example.com", ".example.com", 1, false);
+        check("[::1]:9", "::1", 9, true);
+        check("*:443", "anything", 443, true);
+        for wrong in ["", "a:b", "a:0", "http://a", "*.", "**", "a b", "[::1", "a:1:2"] {
+            assert!(wrong.parse::<HostPattern>().is_err(), "{wrong} was accepted");
+        }
+    }
+
+    #[test]
+    fn private_networks_stay_closed_even_where_every_host_is_open() {
+        let open = policy(&[], &["*"], true);
+        for host in ["localhost", "x.localhost", "127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:10.0.0.1"] {
+            assert_eq!(open.denies_host(host, 80), Some(DenialReason::PrivateNetwork), "{host}");
+        }
+        // Other spellings of an address are brought into one form before they are judged.
+        let origin = parse_url("http://0x7f.1/").expect("the URL is right");
+        assert_eq!(open.denies_host(&origin.host, origin.port), Some(DenialReason::PrivateNetwork));
+        assert_eq!(open.denies_host("example.com", 80), None);
+        assert_eq!(policy(&[], &["*"], false).denies_host("127.0.0.1", 80), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn no_path_leaves_the_allowed_directory_by_its_text(path in "[a./]{0,20}") {
+            let normal = normal_path("/data/in", &path).map_err(TestCaseError::fail)?;
+            prop_assert!(normal.starts_with('/') && !normal.contains("//"));
+            prop_assert!(normal.split('/').all(|part| part != "." && part != ".."));
+            prop_assert_eq!(normal_path("/", &normal), Ok(normal.clone()));
+        }
+
+        #[test]
+        fn any_settings_give_grants_or_problems(value in "\\PC{0,30}|[a-z0-9:/.\\[\\]*@,-]{0,30}") {
+            for key in keys() {
+                let settings = [(key.name.as_str(), value.as_str())].into_iter().collect();
+                if let Ok(grants) = Grants::of(std::slice::from_ref(&key), &settings, "/") {
+                    let is_text = key.of_type == Type::Secret || key.of_type == Type::String;
+                    prop_assert!(is_text || value.trim().trim_matches([',', ' ']).is_empty() || grants != Grants::default());
+                }
+            }
+        }
+    }
+}

@@ -466,3 +466,178 @@ fn text_of(value: &Value) -> String {
         Value::Text(text) => text.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{boolean, double, host_port, int, list, listen_address, long, password, short, string, url};
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    fn keys() -> Vec<Key> {
+        vec![
+            string("name").required().rule(Rule::Name),
+            string("topic").required().non_empty(),
+            int("tasks.max").default("1").at_least(1),
+            string("kind").default("warm").one_of(&["warm", "cool"]),
+            string("support").default("requested").one_of_ignoring_case(&["required", "requested"]),
+            list("transforms").default("").rule(Rule::DistinctAliases),
+            boolean("on").default("false"),
+            short("short"),
+            long("long").between(-5, 5),
+            double("double").between(0, 1),
+            password("secret").one_of(&["a", "b"]),
+            url("url"),
+            host_port("hosts"),
+            listen_address("listen"),
+        ]
+    }
+
+    /// Shows the errors, or the values that the settings give.
+    #[track_caller]
+    fn check(settings: &[(&str, &str)], expected: Expect) {
+        let mut all = vec![("name", "n"), ("topic", "t")];
+        all.retain(|(key, _)| settings.iter().all(|(set, _)| set != key));
+        all.extend_from_slice(settings);
+        let settings: Settings = all.into_iter().filter(|(_, value)| *value != "(absent)").collect();
+        let validation = Validation::of(&keys(), &settings);
+        let shown: Vec<String> = match validation.is_valid() {
+            true => validation
+                .entries()
+                .iter()
+                .filter(|entry| entry.is_set && entry.name != "name" && entry.name != "topic")
+                .map(|entry| format!("{} = {}", entry.name, entry.value_shown().unwrap_or_default()))
+                .collect(),
+            false => validation.problems().into_iter().map(|problem| problem.message).collect(),
+        };
+        expected.assert_eq(&shown.join("\n"));
+    }
+
+    #[test]
+    fn values_are_trimmed_and_typed_as_connect_does_it() {
+        check(
+            &[
+                ("tasks.max", " +7 "),
+                ("on", "TRUE"),
+                ("transforms", " a , b\t,c "),
+                ("double", "0.5f"),
+                ("support", "Required"),
+                ("url", "https://EXAMPLE.com/x, http://b:9"),
+                ("hosts", ""),
+                ("listen", ":0"),
+                ("secret", "a"),
+            ],
+            expect![[r#"
+                tasks.max = 7
+                support = Required
+                transforms = a,b,c
+                on = true
+                double = 0.5
+                secret = [hidden]
+                url = https://EXAMPLE.com/x, http://b:9
+                hosts = 
+                listen = :0"#]],
+        );
+    }
+
+    #[test]
+    fn texts_are_those_of_connect() {
+        check(
+            &[
+                ("name", ""),
+                ("topic", "(absent)"),
+                ("tasks.max", "ten"),
+                ("kind", "never"),
+                ("support", "maybe"),
+                ("transforms", "a,a"),
+                ("on", "yes"),
+                ("short", "40000"),
+                ("long", "6"),
+                ("double", "NaN"),
+            ],
+            expect![[r#"
+                Invalid value  for configuration name: String may not be empty
+                Missing required configuration "topic" which has no default value.
+                Invalid value ten for configuration tasks.max: Not a number of type INT
+                Invalid value null for configuration tasks.max: Value must be non-null
+                Invalid value never for configuration kind: String must be one of: warm, cool
+                Invalid value maybe for configuration support: String must be one of (case insensitive): REQUIRED, REQUESTED
+                Invalid value [a, a] for configuration transforms: Duplicate alias provided.
+                Invalid value yes for configuration on: Expected value to be either true or false
+                Invalid value 40000 for configuration short: Not a number of type SHORT
+                Invalid value 6 for configuration long: Value must be no more than 5
+                Invalid value NaN for configuration double: Value must be at least 0"#]],
+        );
+        check(
+            &[("tasks.max", "0"), ("name", "line\nbreak"), ("topic", "")],
+            expect![[r#"
+            Invalid value line
+            break for configuration name: String may not contain control sequences but had the following ASCII chars: 10
+            Invalid value  for configuration topic: String must be non-empty
+            Invalid value 0 for configuration tasks.max: Value must be at least 1"#]],
+        );
+    }
+
+    #[test]
+    fn our_types_say_what_they_want() {
+        check(
+            &[("url", "example.com"), ("hosts", "a:1,b"), ("listen", "a:70000")],
+            expect![[r#"
+            Invalid value example.com for configuration url: Not a URL: relative URL without a base
+            Invalid value a:1,b for configuration hosts: Not of the form host:port
+            Invalid value a:70000 for configuration listen: The port must be a number from 0 to 65535"#]],
+        );
+    }
+
+    #[test]
+    fn a_secret_is_in_no_message() {
+        check(
+            &[("secret", "hunter2")],
+            expect!["Invalid value [hidden] for configuration secret: String must be one of: a, b"],
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_gets_the_nearest_name_unless_a_prefix_covers_it() {
+        let settings: Settings =
+            [("task.max", "1"), ("producer.acks", "all"), ("producer.", "x"), ("wholly.other", "1")]
+                .into_iter()
+                .collect();
+        let keys = keys();
+        let warnings = unknown(&settings, keys.iter().map(|key| key.name.as_str()), &["producer."]);
+        let shown: Vec<String> = warnings.iter().map(Warning::to_string).collect();
+        expect![[r#"
+            key "task.max": not known and ignored, did you mean "tasks.max"?
+            key "producer.": not known and ignored
+            key "wholly.other": not known and ignored"#]]
+        .assert_eq(&shown.join("\n"));
+    }
+
+    #[test]
+    fn a_key_that_nobody_declared_can_carry_an_error() {
+        let mut validation = Validation::of(&keys(), &[("name", "n"), ("topic", "t")].into_iter().collect());
+        validation.refuse(Problem::null("extra"));
+        let entry = validation.entry("extra").expect("the entry was added");
+        assert_eq!((entry.key.is_none(), entry.errors.len(), validation.error_count()), (true, 1, 1));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_text_is_a_value_or_an_error(text in "\\PC{0,20}|[-+0-9.eEdfNaInfity:/,\\[\\]]{0,12}") {
+            for key in keys() {
+                let entry = Validation::of(std::slice::from_ref(&key), &[(key.name.as_str(), text.as_str())].into_iter().collect());
+                prop_assert!(entry.value(&key.name).is_some() || !entry.is_valid());
+            }
+        }
+
+        #[test]
+        fn whole_numbers_are_read_within_their_width(number in any::<i64>()) {
+            let text = number.to_string();
+            prop_assert_eq!(parse(Type::Long, &text), Ok(Value::Long(number)));
+            prop_assert_eq!(parse(Type::Int, &text).is_ok(), i32::try_from(number).is_ok());
+            prop_assert_eq!(parse(Type::Short, &text).is_ok(), i16::try_from(number).is_ok());
+        }
+    }
+}

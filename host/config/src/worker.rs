@@ -773,3 +773,213 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::DefaultValue;
+    use expect_test::{Expect, expect};
+
+    const DISTRIBUTED: &str = "bootstrap.servers=localhost:9092\ngroup.id=connect-cluster\n\
+        key.converter=org.apache.kafka.connect.json.JsonConverter\nvalue.converter=org.apache.kafka.connect.json.JsonConverter\n\
+        key.converter.schemas.enable=true\nvalue.converter.schemas.enable=false\n\
+        offset.storage.topic=connect-offsets\noffset.storage.replication.factor=1\noffset.storage.cleanup.policy=delete\n\
+        offset.storage.segment.ms=1000\nconfig.storage.topic=connect-configs\nconfig.storage.replication.factor=1\n\
+        status.storage.topic=connect-status\nstatus.storage.replication.factor=1\noffset.flush.interval.ms=10000\n\
+        plugin.path=/usr/share/java, /opt/connectors\n";
+
+    fn read(mode: Mode, text: &str) -> Result<(WorkerConfig, Vec<Warning>), Invalid> {
+        let settings = crate::properties::parse(text.as_bytes()).expect("the test writes properties").settings;
+        WorkerConfig::check(mode, &settings, "/srv")
+    }
+
+    fn right(mode: Mode, text: &str) -> WorkerConfig {
+        let (config, warnings) = read(mode, text).expect("the configuration is right");
+        assert_eq!(warnings, []);
+        config
+    }
+
+    /// Problems, or warnings where there are none.
+    #[track_caller]
+    fn check(mode: Mode, text: &str, expected: Expect) {
+        let shown = match read(mode, text) {
+            Ok((_, warnings)) => warnings.iter().map(|warning| format!("warning: {warning}\n")).collect(),
+            Err(invalid) => invalid.to_string(),
+        };
+        expected.assert_eq(&shown);
+    }
+
+    #[test]
+    fn the_distributed_file_that_kafka_ships_works_as_it_is() {
+        let config = right(Mode::Distributed, DISTRIBUTED);
+        let Storage::Distributed(shared) = &config.storage else { panic!("not distributed: {:?}", config.storage) };
+        assert_eq!(shared.group_id, "connect-cluster");
+        assert_eq!(
+            shared.offset_topic,
+            StorageTopic {
+                name: "connect-offsets".into(),
+                partitions: 25,
+                replication_factor: 1,
+                settings: [("segment.ms", "1000")].into_iter().collect(),
+            }
+        );
+        assert_eq!((shared.config_topic.partitions, shared.session_timeout_ms), (1, 10_000));
+        assert_eq!(config.value_converter.settings.get("schemas.enable"), Some("false"));
+        assert_eq!(config.header_converter.class, "org.apache.kafka.connect.storage.SimpleHeaderConverter");
+        assert_eq!((config.offset_flush_interval_ms, config.offset_flush_timeout_ms), (10_000, 5_000));
+        assert_eq!(config.plugin_path, ["/usr/share/java", "/opt/connectors"]);
+        assert_eq!(config.listeners, [Listener { is_https: false, host: None, port: 8083 }]);
+        assert_eq!(config.sandbox.limits.memory_max_bytes, 256 << 20);
+        assert_eq!(config.sandbox.policy, Policy::default());
+    }
+
+    #[test]
+    fn the_standalone_file_that_kafka_ships_works_as_it_is() {
+        let config = right(
+            Mode::Standalone,
+            "bootstrap.servers=localhost:9092\nkey.converter=JsonConverter\nvalue.converter=JsonConverter\n\
+             offset.storage.file.filename=/tmp/connect.offsets\noffset.flush.interval.ms=10000\n",
+        );
+        assert_eq!(config.storage, Storage::Standalone { offset_file: "/tmp/connect.offsets".into() });
+    }
+
+    #[test]
+    fn an_empty_file_tells_all_that_is_missing() {
+        check(
+            Mode::Distributed,
+            "",
+            expect![[r#"
+            invalid configuration
+              key "bootstrap.servers": Missing required configuration "bootstrap.servers" which has no default value.
+              key "key.converter": Missing required configuration "key.converter" which has no default value.
+              key "value.converter": Missing required configuration "value.converter" which has no default value.
+              key "group.id": Missing required configuration "group.id" which has no default value.
+              key "config.storage.topic": Missing required configuration "config.storage.topic" which has no default value.
+              key "offset.storage.topic": Missing required configuration "offset.storage.topic" which has no default value.
+              key "status.storage.topic": Missing required configuration "status.storage.topic" which has no default value."#]],
+        );
+        check(
+            Mode::Standalone,
+            "",
+            expect![[r#"
+            invalid configuration
+              key "bootstrap.servers": Missing required configuration "bootstrap.servers" which has no default value.
+              key "key.converter": Missing required configuration "key.converter" which has no default value.
+              key "value.converter": Missing required configuration "value.converter" which has no default value.
+              key "offset.storage.file.filename": Missing required configuration "offset.storage.file.filename" which has no default value."#]],
+        );
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let wrong = "bootstrap.servers=localhost\ngroup.id=\nlisteners=ftp://:1,http://:x\n\
+            connector.client.config.override.policy=Some\nstatus.storage.topic=connect-configs\n\
+            offset.storage.partitions=0\nheartbeat.interval.ms=10000\nsandbox.allow.hosts=a:b\n\
+            sandbox.memory.max.bytes=1\noffset.flush.interval.ms=0\nrest.extension.classes=com.example.Auth\n";
+        check(
+            Mode::Distributed,
+            &format!("{DISTRIBUTED}{wrong}"),
+            expect![[r#"
+            invalid configuration
+              key "bootstrap.servers": Invalid value localhost for configuration bootstrap.servers: Not of the form host:port
+              key "offset.flush.interval.ms": Invalid value 0 for configuration offset.flush.interval.ms: Value must be at least 1
+              key "connector.client.config.override.policy": Invalid value Some for configuration connector.client.config.override.policy: String must be one of: All, None, Principal, Allowlist
+              key "listeners": Invalid value ftp://:1 for configuration listeners: The protocol "ftp" is not known, there are http and https
+              key "listeners": Invalid value http://:x for configuration listeners: The port must be a number from 0 to 65535
+              key "rest.extension.classes": REST extensions are Java classes and cannot run here, remove the key
+              key "group.id": Invalid value  for configuration group.id: String must be non-empty
+              key "offset.storage.partitions": Invalid value 0 for configuration offset.storage.partitions: Number of partitions must be -1 to use the Kafka cluster's default value, or a positive number
+              key "status.storage.topic": Invalid value connect-configs for configuration status.storage.topic: Must differ from config.storage.topic
+              key "heartbeat.interval.ms": Invalid value 10000 for configuration heartbeat.interval.ms: Must be less than session.timeout.ms, which is 10000
+              key "sandbox.memory.max.bytes": Invalid value 1 for configuration sandbox.memory.max.bytes: Value must be at least 1048576
+              key "sandbox.allow.hosts": Invalid value a:b for configuration sandbox.allow.hosts: The port must be a number from 1 to 65535"#]],
+        );
+    }
+
+    #[test]
+    fn unknown_and_outdated_keys_are_warned_of() {
+        let odd = "offset.flush.intervall.ms=5\nrest.port=8084\nssl.cipher.suites=x\nproducer.acks=all\ninternal.key.converter=x\n";
+        check(
+            Mode::Distributed,
+            &format!("{DISTRIBUTED}{odd}"),
+            expect![[r#"
+            warning: key "offset.flush.intervall.ms": not known and ignored, did you mean "offset.flush.interval.ms"?
+            warning: key "internal.key.converter": not known and ignored
+            warning: key "rest.port": outdated, write listeners=http://:8084
+        "#]],
+        );
+    }
+
+    #[test]
+    fn listeners_say_protocol_host_and_port() {
+        let config =
+            right(Mode::Distributed, &format!("{DISTRIBUTED}listeners=http://127.0.0.1:0,HTTPS://[::1]:8443/\n"));
+        assert_eq!(
+            config.listeners,
+            [
+                Listener { is_https: false, host: Some("127.0.0.1".into()), port: 0 },
+                Listener { is_https: true, host: Some("::1".into()), port: 8443 },
+            ]
+        );
+    }
+
+    #[test]
+    fn clients_get_what_connect_gives_them() {
+        let extra = "security.protocol=SSL\nclient.id=w\nproducer.linger.ms=5\nproducer.bootstrap.servers=other:1\n\
+            consumer.fetch.min.bytes=9\nadmin.retries=3\nadmin.listeners=\n";
+        let config = right(Mode::Distributed, &format!("{DISTRIBUTED}{extra}"));
+        let shown = |client| {
+            let settings = config.client_settings(client);
+            settings.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown(Client::Internal), "bootstrap.servers=localhost:9092 security.protocol=SSL client.id=w");
+        assert_eq!(
+            shown(Client::Admin),
+            "bootstrap.servers=localhost:9092 security.protocol=SSL client.id=w retries=3"
+        );
+        assert_eq!(shown(Client::Producer), "bootstrap.servers=other:1 linger.ms=5");
+        assert_eq!(shown(Client::Consumer), "bootstrap.servers=localhost:9092 fetch.min.bytes=9");
+    }
+
+    #[test]
+    fn policies_decide_which_client_settings_a_connector_overrides() {
+        let connector: Settings =
+            [("producer.override.sasl.jaas.config", "x"), ("consumer.override.fetch.min.bytes", "1"), ("topic", "t")]
+                .into_iter()
+                .collect();
+        let refused = |text: &str| -> Vec<String> {
+            let config = right(Mode::Distributed, &format!("{DISTRIBUTED}{text}\n"));
+            config.client_overrides.refusals(&connector).into_iter().map(|problem| problem.message).collect()
+        };
+        const KEY: &str = "connector.client.config.override";
+        let fetch =
+            "The 'Principal' policy does not allow 'fetch.min.bytes' to be overridden in the connector configuration.";
+        assert_eq!(refused(""), [""; 0]);
+        assert_eq!(refused(&format!("{KEY}.policy=None")).len(), 2);
+        assert_eq!(refused(&format!("{KEY}.policy=Principal")), [fetch]);
+        assert_eq!(
+            refused(&format!("{KEY}.policy=Allowlist\n{KEY}.allowlist=sasl.jaas.config,fetch.min.bytes")),
+            [""; 0]
+        );
+        let java = "org.apache.kafka.connect.connector.policy.NoneConnectorClientConfigOverridePolicy";
+        assert_eq!(refused(&format!("{KEY}.policy={java}")).len(), 2);
+    }
+
+    #[test]
+    fn keys_are_unique_documented_and_have_defaults_that_fit() {
+        for mode in [Mode::Distributed, Mode::Standalone] {
+            let keys = keys(mode);
+            let mut names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+            names.sort_unstable();
+            let count = names.len();
+            names.dedup();
+            assert_eq!(names.len(), count);
+            for key in &keys {
+                assert!(key.doc.ends_with('.'), "{} has no documentation", key.name);
+                if let DefaultValue::Value(default) = &key.default {
+                    assert_eq!(crate::validate::errors_of(key, default), [""; 0], "{}", key.name);
+                }
+            }
+        }
+    }
+}
