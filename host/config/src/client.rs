@@ -1,6 +1,6 @@
 //! Kafka client settings, as Java clients take them, in librdkafka's words.
 //!
-//! Every Java setting that may be met is a row of [`TABLE`], in one of three classes: *mapped* to librdkafka, *ignored*
+//! Every Java setting that may be met is a row of one table, in one of three classes: *mapped* to librdkafka, *ignored*
 //! (silently where it has nothing to decide here, with a warning where somebody may miss it), or *refused* by name, because
 //! running without it would not be what was asked for. What is in no row is ignored with a warning and the nearest name.
 

@@ -59,7 +59,7 @@
 //! | | `internal` | | true: hidden from documents |
 //!
 //! The words of `kind`, `type`, `importance`, `width` and `encoding` are read in any case and with `_` for `-`, so
-//! Connect's own spellings (`STRING`, `HIGH`, `header_converter`) are understood; [`write`] gives those of the table. A
+//! Connect's own spellings (`STRING`, `HIGH`, `header_converter`) are understood; [`write()`] gives those of the table. A
 //! field that is not in the table is ignored: a newer plugin may say more than an older host understands. A field that
 //! is null is absent. Within [`limits`], any text gives a plugin or problems, never a panic.
 
