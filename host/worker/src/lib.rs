@@ -1,1 +1,31 @@
-//! To be written.
+//! The data plane: runs connectors and tasks, and moves their records between guests and Kafka.
+//!
+//! [`Worker`] is what the control plane tells to start and stop things (it implements the herder's `TaskHost`); [`Catalog`]
+//! knows the plugins. A task is read top to bottom in `source_task.rs` or `sink_task.rs`; what both use: the checked
+//! configuration with its pinned components (`plan.rs`), guests and their grants (`instances.rs`), the chain of transforms
+//! (`chain.rs`), converters, the error policy, offsets.
+//!
+//! Absent on purpose: HTTP, group membership and leadership (the herder's), anything of wasmtime (the engine's).
+
+mod catalog;
+mod chain;
+mod connector;
+mod control;
+mod converters;
+mod host;
+mod instances;
+mod metrics;
+mod offsets;
+mod outbox;
+mod payload;
+mod plan;
+mod policy;
+mod shared;
+mod sink_task;
+mod source_task;
+mod validate;
+
+pub use catalog::{Catalog, CatalogError, Class, Component, Names, Origin};
+pub use host::{Worker, WorkerParts};
+pub use metrics::{Metrics, TaskKind, TaskMetrics, Totals};
+pub use offsets::{OffsetError, OffsetStore};

@@ -1,0 +1,292 @@
+//! The plugins of this worker: which components there are, and which class names they answer to.
+//!
+//! A component is known by the digest of its bytes. A class name is resolved once, when a connector's configuration is
+//! checked; from then on the connector's record holds the digest, and [`Catalog::pinned`] gives back those bytes even when
+//! the name has come to mean another component.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tidegate_config::{Definition, class, describe};
+use tidegate_engine::{Digest, Engine, Plugin};
+
+use crate::converters;
+
+/// Where a component came from; it decides what its grants are checked against and which names it may claim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// In the box: may reach whatever the operator names.
+    Bundled,
+    /// Uploaded: may reach what the worker's policy allows besides.
+    Uploaded,
+}
+
+/// A component and what it says about itself.
+#[derive(Debug)]
+pub struct Component {
+    pub plugin: Plugin,
+    pub description: tidegate_config::Plugin,
+    pub origin: Origin,
+}
+
+impl Component {
+    pub fn digest(&self) -> Digest {
+        self.plugin.digest()
+    }
+}
+
+/// What a class name means.
+#[derive(Clone, Debug)]
+pub struct Class {
+    /// None: a converter inside the host.
+    pub component: Option<Arc<Component>>,
+    pub definition: Arc<Definition>,
+}
+
+/// Why a component was not taken in. The text is the whole refusal.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The component is at fault.
+    #[error("{0}")]
+    Refused(String),
+    /// This machine is: the disk, the compiler.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// All plugins of a worker. Shared; additions are rare, look-ups cheap.
+#[derive(Debug)]
+pub struct Catalog {
+    engine: Engine,
+    /// Where uploaded components are kept, one file per digest.
+    directory: PathBuf,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    components: BTreeMap<String, Arc<Component>>,
+    /// Names of the newest component of each name.
+    names: Arc<Names>,
+}
+
+/// What class names mean.
+pub type Names = class::Catalog<Class>;
+
+impl Catalog {
+    /// A catalog of the host's own converters; components are added.
+    ///
+    /// `directory` is made if it is not there.
+    pub fn open(engine: Engine, directory: PathBuf) -> Result<Catalog, CatalogError> {
+        std::fs::create_dir_all(&directory).map_err(|error| {
+            CatalogError::Unavailable(format!("the plugin directory \"{}\" cannot be made: {error}", directory.display()))
+        })?;
+        let catalog = Catalog { engine, directory, known: RwLock::default() };
+        catalog.rename(&mut catalog.known.write().unwrap_or_else(PoisonError::into_inner));
+        Ok(catalog)
+    }
+
+    /// Takes in a component that came with the program.
+    pub async fn add_bundled(&self, bytes: &[u8]) -> Result<Arc<Component>, CatalogError> {
+        let plugin = self.engine.load(bytes).await.map_err(|error| CatalogError::Unavailable(error.to_string()))?;
+        self.add(plugin, Origin::Bundled)
+    }
+
+    /// Checks a stranger's component at the door, keeps it on disk and takes it in. The same bytes again are no error.
+    pub async fn upload(&self, bytes: &[u8]) -> Result<Arc<Component>, CatalogError> {
+        if let Some(known) = self.pinned(&Digest::of(bytes).to_string()) {
+            return Ok(known);
+        }
+        self.engine.check(bytes).await.map_err(|refusal| CatalogError::Refused(refusal.to_string()))?;
+        let plugin = self.engine.load(bytes).await.map_err(|error| CatalogError::Refused(error.to_string()))?;
+        // Names are checked before the file is written: a refused component leaves nothing behind.
+        let component = self.component(plugin, Origin::Uploaded)?;
+        self.keep(bytes)?;
+        Ok(self.insert(component))
+    }
+
+    /// Takes in what was uploaded in earlier lives of this worker. A file that is damaged is reported and left alone.
+    pub async fn load_uploaded(&self) -> Result<(), CatalogError> {
+        for path in self.files()? {
+            match self.load_file(&path).await {
+                Ok(component) => {
+                    tracing::info!(plugin = component.description.name, digest = %component.digest(), "plugin loaded");
+                }
+                Err(error) => tracing::error!(file = %path.display(), "a stored plugin cannot be used: {error}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The component with this digest.
+    pub fn pinned(&self, digest: &str) -> Option<Arc<Component>> {
+        self.read().components.get(digest.trim_start_matches("sha256:")).cloned()
+    }
+
+    /// What class names mean now: the host's converters, and of each plugin the newest version.
+    pub fn names(&self) -> Arc<Names> {
+        self.read().names.clone()
+    }
+
+    /// What class names mean to a connector that is pinned to these components, and to no others.
+    pub fn names_of(&self, components: &[Arc<Component>]) -> Names {
+        let mut names = converter_names();
+        let mut added: Vec<Digest> = Vec::new();
+        for component in components {
+            if !added.contains(&component.digest()) {
+                added.push(component.digest());
+                add_names(&mut names, component);
+            }
+        }
+        names
+    }
+
+    /// All components, by name and version.
+    pub fn components(&self) -> Vec<Arc<Component>> {
+        let mut all: Vec<_> = self.read().components.values().cloned().collect();
+        all.sort_by(|a, b| {
+            (&a.description.name, &a.description.version).cmp(&(&b.description.name, &b.description.version))
+        });
+        all
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, plugin: Plugin, origin: Origin) -> Result<Arc<Component>, CatalogError> {
+        Ok(self.insert(self.component(plugin, origin)?))
+    }
+
+    fn component(&self, plugin: Plugin, origin: Origin) -> Result<Component, CatalogError> {
+        let description =
+            describe::read(plugin.description()).map_err(|error| CatalogError::Refused(error.to_string()))?;
+        if origin == Origin::Uploaded {
+            self.refuse_claims(&description)?;
+        }
+        Ok(Component { plugin, description, origin })
+    }
+
+    /// A stranger may not take over a name that something else here answers to, nor a vendor's.
+    fn refuse_claims(&self, description: &tidegate_config::Plugin) -> Result<(), CatalogError> {
+        let known = self.read();
+        for definition in &description.definitions {
+            for name in std::iter::once(&definition.name).chain(&definition.aliases) {
+                if VENDORS.iter().any(|vendor| name.starts_with(vendor)) {
+                    return Err(CatalogError::Refused(format!(
+                        "the plugin \"{}\" claims the name \"{name}\"\n\
+                         hint: only plugins in the box may answer to names that begin with \"org.apache.kafka.\" or \
+                         \"io.confluent.\"; choose a name of your own",
+                        description.name
+                    )));
+                }
+                let taken = known.names.resolve(&[definition.kind], name).ok().filter(|found| {
+                    found.item.component.as_ref().is_none_or(|owner| {
+                        owner.origin == Origin::Bundled || owner.description.name != description.name
+                    })
+                });
+                if let Some(found) = taken {
+                    let owner = found.item.component.as_ref().map_or("the host", |owner| &owner.description.name);
+                    return Err(CatalogError::Refused(format!(
+                        "the plugin \"{}\" claims the name \"{name}\", which belongs to {owner}\n\
+                         hint: give the definition a name of its own",
+                        description.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&self, component: Component) -> Arc<Component> {
+        let component = Arc::new(component);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.components.insert(component.digest().to_string(), component.clone());
+        self.rename(&mut known);
+        component
+    }
+
+    /// Builds the names anew: of several components with one name the one with the highest version is meant.
+    fn rename(&self, known: &mut Known) {
+        let mut newest: BTreeMap<&str, &Arc<Component>> = BTreeMap::new();
+        for component in known.components.values() {
+            let holder = newest.entry(&component.description.name).or_insert(component);
+            if version_order(&component.description.version) > version_order(&holder.description.version) {
+                *holder = component;
+            }
+        }
+        let mut names = converter_names();
+        newest.into_values().for_each(|component| add_names(&mut names, component));
+        known.names = Arc::new(names);
+    }
+
+    /// Writes the bytes under their digest; a half-written file never has that name.
+    fn keep(&self, bytes: &[u8]) -> Result<(), CatalogError> {
+        let path = self.directory.join(format!("{}.wasm", Digest::of(bytes)));
+        let part = path.with_extension("part");
+        std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path)).map_err(|error| {
+            CatalogError::Unavailable(format!("the plugin cannot be stored in \"{}\": {error}", path.display()))
+        })
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, CatalogError> {
+        let unreadable = |error: std::io::Error| {
+            CatalogError::Unavailable(format!("the plugin directory \"{}\" cannot be read: {error}", self.directory.display()))
+        };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.directory).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|extension| extension == "wasm") {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    async fn load_file(&self, path: &Path) -> Result<Arc<Component>, CatalogError> {
+        let bytes = std::fs::read(path).map_err(|error| CatalogError::Unavailable(error.to_string()))?;
+        let named = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if Digest::of(&bytes).to_string() != named {
+            return Err(CatalogError::Refused("its bytes do not have the digest that it is named by".to_owned()));
+        }
+        let plugin = self.engine.load(&bytes).await.map_err(|error| CatalogError::Refused(error.to_string()))?;
+        self.add(plugin, Origin::Uploaded)
+    }
+}
+
+fn converter_names() -> Names {
+    let mut names = Names::new();
+    for definition in converters::definitions() {
+        let class = Class { component: None, definition: Arc::new(definition.clone()) };
+        names.add(definition.kind, &definition.name, &definition.aliases, class);
+    }
+    names
+}
+
+fn add_names(names: &mut Names, component: &Arc<Component>) {
+    for definition in &component.description.definitions {
+        let class = Class { component: Some(component.clone()), definition: Arc::new(definition.clone()) };
+        names.add(definition.kind, &definition.name, &definition.aliases, class);
+    }
+}
+
+/// Whose class names a stranger may not claim.
+const VENDORS: &[&str] = &["org.apache.kafka.", "io.confluent.", "tidegate."];
+
+/// Numbers compare as numbers, the rest as text: 1.10 comes after 1.9.
+fn version_order(version: &str) -> Vec<(u64, &str)> {
+    version.split(['.', '-', '+']).map(|part| (part.parse().unwrap_or(0), part)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_order;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        assert!(version_order("1.10.0") > version_order("1.9.3"));
+        assert!(version_order("2.0") > version_order("1.99.99"));
+    }
+}

@@ -1,0 +1,203 @@
+//! The thread that owns a source task's producer: takes encoded batches, hands them to librdkafka, and says what became
+//! of each.
+
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
+
+use tidegate_kafka::{BatchOutcome, BatchTicket, ClientSettings, DeliveryFailure, KafkaError, OutHeader, OutRecord, Producer};
+use tidegate_record::offset::BatchId;
+use tokio::sync::mpsc;
+
+/// Batches that are encoded and not yet handed to librdkafka.
+const BATCHES_WAITING: usize = 2;
+/// How long one wait for room or for acknowledgements takes, so that new batches and the end are noticed.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Records ready to be written: one buffer, and where in it each record's parts are.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) id: BatchId,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) topics: Vec<Box<str>>,
+    pub(crate) records: Vec<EncodedRecord>,
+    pub(crate) headers: Vec<EncodedHeader>,
+}
+
+#[derive(Debug)]
+pub(crate) struct EncodedRecord {
+    /// The record's index in the source's batch.
+    pub(crate) index: u32,
+    /// In `topics`.
+    pub(crate) topic: u32,
+    pub(crate) partition: Option<i32>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) key: Option<Range<usize>>,
+    pub(crate) value: Option<Range<usize>>,
+    /// In `headers`.
+    pub(crate) headers: Range<usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct EncodedHeader {
+    pub(crate) name: Range<usize>,
+    pub(crate) value: Option<Range<usize>>,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) id: BatchId,
+    pub(crate) records: usize,
+    /// Records that were not acknowledged, by their index in the source's batch.
+    pub(crate) failures: Vec<(u32, DeliveryFailure)>,
+}
+
+/// What the thread says.
+#[derive(Debug)]
+pub(crate) enum Report {
+    Written(Written),
+    /// The producer is of no more use.
+    Broken(KafkaError),
+}
+
+/// The inside of the task: gives batches away. Dropping it ends the thread, which gives up what is undelivered.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    batches: SyncSender<Encoded>,
+}
+
+/// A batch could not be given away because the thread has ended; its report says why.
+#[derive(Debug)]
+pub(crate) struct Ended;
+
+impl Outbox {
+    /// Opens the producer and starts its thread.
+    pub(crate) fn open(
+        task: &str,
+        settings: &ClientSettings,
+    ) -> Result<(Outbox, mpsc::UnboundedReceiver<Report>), KafkaError> {
+        let producer = Producer::open(settings)?;
+        let (batches, waiting) = sync_channel(BATCHES_WAITING);
+        // Unbounded but small: at most one report per batch that is open, and the task bounds those.
+        let (reports, received) = mpsc::unbounded_channel();
+        let courier = Courier { producer, waiting, reports, open: Vec::new(), outcomes: Vec::new() };
+        std::thread::Builder::new().name(format!("producer {task}")).spawn(move || courier.run()).map_err(|error| {
+            KafkaError::InvalidSettings { detail: format!("the producer's thread cannot be started: {error}") }
+        })?;
+        Ok((Outbox { batches }, received))
+    }
+
+    /// Gives a batch away. Does not block while the task keeps to its bound on open batches.
+    pub(crate) fn send(&self, batch: Encoded) -> Result<(), Ended> {
+        self.batches.send(batch).map_err(|_| Ended)
+    }
+}
+
+struct Courier {
+    producer: Producer,
+    waiting: Receiver<Encoded>,
+    reports: mpsc::UnboundedSender<Report>,
+    /// What was handed over and has no outcome yet, oldest first.
+    open: Vec<(BatchTicket, BatchId, Vec<u32>)>,
+    outcomes: Vec<BatchOutcome>,
+}
+
+impl Courier {
+    fn run(mut self) {
+        while let Some(next) = self.next() {
+            if let Some(batch) = next {
+                self.hand_over(&batch);
+            }
+            self.producer.poll_acks(Duration::ZERO, &mut self.outcomes);
+            if !self.report() {
+                break;
+            }
+        }
+        if let Err(error) = self.producer.abandon() {
+            tracing::debug!("giving up undelivered records: {error}");
+        }
+    }
+
+    /// The next batch; `Some(None)` when there is none now; `None` when there will be none.
+    fn next(&mut self) -> Option<Option<Encoded>> {
+        if self.open.is_empty() {
+            return match self.waiting.recv_timeout(Duration::from_secs(1)) {
+                Ok(batch) => Some(Some(batch)),
+                Err(RecvTimeoutError::Timeout) => Some(None),
+                Err(RecvTimeoutError::Disconnected) => None,
+            };
+        }
+        match self.waiting.try_recv() {
+            Ok(batch) => Some(Some(batch)),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => {
+                self.producer.poll_acks(STEP, &mut self.outcomes);
+                Some(None)
+            }
+        }
+    }
+
+    /// Hands a whole batch to librdkafka, waiting for room as often as it takes.
+    fn hand_over(&mut self, batch: &Encoded) {
+        let part = |range: &Option<Range<usize>>| range.clone().map(|range| &batch.bytes[range]);
+        let headers: Vec<OutHeader<'_>> = batch
+            .headers
+            .iter()
+            .map(|header| OutHeader {
+                name: std::str::from_utf8(&batch.bytes[header.name.clone()]).unwrap_or_default(),
+                value: part(&header.value),
+            })
+            .collect();
+        let records: Vec<OutRecord<'_>> = batch
+            .records
+            .iter()
+            .map(|record| OutRecord {
+                topic: &batch.topics[record.topic as usize],
+                partition: record.partition,
+                key: part(&record.key),
+                value: part(&record.value),
+                headers: &headers[record.headers.clone()],
+                timestamp: record.timestamp,
+            })
+            .collect();
+        let enqueued = self.producer.produce(&records, STEP);
+        let indices = batch.records.iter().map(|record| record.index).collect();
+        self.open.push((enqueued.ticket, batch.id, indices));
+        let mut accepted = enqueued.accepted;
+        while accepted < records.len() {
+            match self.producer.resume(enqueued.ticket, &records[accepted..], STEP) {
+                Ok(more) => accepted += more,
+                Err(error) => {
+                    let _ = self.reports.send(Report::Broken(error));
+                    return;
+                }
+            }
+            self.producer.poll_acks(Duration::ZERO, &mut self.outcomes);
+            if !self.report() {
+                return;
+            }
+        }
+    }
+
+    /// Passes outcomes on. False when nobody listens any more or the producer is broken.
+    fn report(&mut self) -> bool {
+        for outcome in self.outcomes.drain(..) {
+            let Some(at) = self.open.iter().position(|(ticket, ..)| *ticket == outcome.ticket) else { continue };
+            let (_, id, indices) = self.open.remove(at);
+            let failures =
+                outcome.failures.into_iter().map(|failure| (indices[failure.index], failure)).collect();
+            let written = Written { id, records: outcome.records, failures };
+            if self.reports.send(Report::Written(written)).is_err() {
+                return false;
+            }
+        }
+        match self.producer.check() {
+            Ok(()) => true,
+            Err(error) => {
+                let _ = self.reports.send(Report::Broken(error));
+                false
+            }
+        }
+    }
+}

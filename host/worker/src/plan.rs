@@ -1,0 +1,163 @@
+//! From a connector's configuration to what runs: the checked configuration, and for each role in it the component and
+//! definition that plays it.
+//!
+//! Roles are the keys that name a class: `connector`, `transforms.<alias>`, `predicates.<alias>`. A role whose class is still
+//! found in the component it was pinned to keeps that component, whatever newer ones there are.
+
+use std::sync::Arc;
+
+use tidegate_config::class::ClassError;
+use tidegate_config::connector::ConnectorConfig;
+use tidegate_config::converter::Part;
+use tidegate_config::validate::split_list;
+use tidegate_config::worker::WorkerConfig;
+use tidegate_config::{Definition, Kind, Problem, Settings};
+use tidegate_herder::{Digest, Plugins};
+
+use crate::catalog::{Catalog, Class, Component, Names};
+use crate::converters::{TaskConverters, task_converters};
+
+/// A class that a configuration names, and where.
+struct Role {
+    /// As pins name it.
+    name: String,
+    kinds: &'static [Kind],
+    class: String,
+}
+
+/// The connector itself, in pins.
+const CONNECTOR: &str = "connector";
+
+/// Everything that a connector's configuration comes to.
+#[derive(Debug)]
+pub(crate) struct ConnectorPlan {
+    pub(crate) config: ConnectorConfig,
+    pub(crate) connector: Bound,
+    pub(crate) chain: Vec<Step>,
+    pub(crate) converters: TaskConverters,
+    pub(crate) pins: Plugins,
+}
+
+/// A definition and the component that has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    pub(crate) component: Arc<Component>,
+    pub(crate) definition: Arc<Definition>,
+    /// The definition's own settings, without prefix.
+    pub(crate) settings: Settings,
+}
+
+/// A transform, and the predicate that decides whether it applies.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) alias: String,
+    pub(crate) transform: Bound,
+    pub(crate) condition: Option<Condition>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    pub(crate) predicate: Bound,
+    pub(crate) negate: bool,
+}
+
+impl ConnectorPlan {
+    /// Works a configuration out, keeping pins where they still hold. Answers every problem at once.
+    pub(crate) fn make(
+        catalog: &Catalog,
+        worker: &WorkerConfig,
+        settings: &Settings,
+        pinned: &Plugins,
+    ) -> Result<ConnectorPlan, Vec<Problem>> {
+        let newest = catalog.names();
+        let roles = roles(settings);
+        let mut components = Vec::new();
+        let mut pins = Plugins::new();
+        let mut is_complete = true;
+        for role in &roles {
+            match component_for(role, catalog, &newest, pinned) {
+                Some(component) => {
+                    pins.insert(role.name.clone(), Digest(component.digest().to_string()));
+                    components.push(component);
+                }
+                None => is_complete = false,
+            }
+        }
+        // With a class missing, the names of all plugins give the better error.
+        let names = if is_complete { Arc::new(catalog.names_of(&components)) } else { newest };
+        let lookup = |kinds: &[Kind], class: &str| find(&names, kinds, class).map(|class| &*class.definition);
+        let config = ConnectorConfig::check(settings, &lookup).map_err(|invalid| invalid.problems)?;
+        let connector = bind(&names, &[Kind::Source, Kind::Sink], &config.class, settings.clone())
+            .map_err(|message| vec![Problem::new("connector.class", message)])?;
+        let chain = chain(&names, &config).map_err(|problem| vec![problem])?;
+        let converters = task_converters(
+            |part: Part| config.converter(part, worker).clone(),
+            |kind, class| find(&names, &[kind], class).cloned().map_err(|error| error.to_string()),
+        )
+        .map_err(|message| vec![Problem::new("", message)])?;
+        Ok(ConnectorPlan { config, connector, chain, converters, pins })
+    }
+}
+
+fn roles(settings: &Settings) -> Vec<Role> {
+    let mut roles = Vec::new();
+    let class_at = |key: &str| settings.get(key).map(|class| class.trim().to_owned()).filter(|class| !class.is_empty());
+    if let Some(class) = class_at("connector.class") {
+        roles.push(Role { name: CONNECTOR.to_owned(), kinds: &[Kind::Source, Kind::Sink], class });
+    }
+    for (list, kinds) in [("transforms", &[Kind::Transform]), ("predicates", &[Kind::Predicate])] {
+        for alias in split_list(settings.get(list).unwrap_or_default()) {
+            let name = format!("{list}.{alias}");
+            if let Some(class) = class_at(&format!("{name}.type")) {
+                roles.push(Role { name, kinds, class });
+            }
+        }
+    }
+    roles
+}
+
+/// The pinned component if it still has the class, else the newest that has.
+fn component_for(role: &Role, catalog: &Catalog, newest: &Names, pinned: &Plugins) -> Option<Arc<Component>> {
+    let kept = pinned.get(&role.name).and_then(|digest| catalog.pinned(&digest.0)).filter(|component| {
+        find(&catalog.names_of(std::slice::from_ref(component)), role.kinds, &role.class)
+            .is_ok_and(|class| class.component.is_some())
+    });
+    kept.or_else(|| find(newest, role.kinds, &role.class).ok()?.component.clone())
+}
+
+fn find<'n>(names: &'n Names, kinds: &[Kind], class: &str) -> Result<&'n Class, ClassError> {
+    names.resolve(kinds, class).map(|found| found.item)
+}
+
+fn bind(names: &Names, kinds: &[Kind], class: &str, settings: Settings) -> Result<Bound, String> {
+    let found = names.resolve(kinds, class).map_err(|error| error.to_string())?;
+    let Some(component) = found.item.component.clone() else {
+        return Err(format!("\"{class}\" is a converter"));
+    };
+    Ok(Bound { component, definition: found.item.definition.clone(), settings })
+}
+
+fn chain(names: &Names, config: &ConnectorConfig) -> Result<Vec<Step>, Problem> {
+    let at = |key: String| move |message| Problem::new(key, message);
+    config
+        .chain
+        .iter()
+        .map(|step| {
+            let key = format!("transforms.{}", step.alias);
+            let transform = bind(names, &[Kind::Transform], &step.class, step.settings.clone())
+                .map_err(at(format!("{key}.type")))?;
+            let condition = match &step.predicate {
+                None => None,
+                Some(alias) => {
+                    let named = config.predicates.iter().find(|predicate| predicate.alias == *alias).ok_or_else(
+                        || Problem::new(format!("{key}.predicate"), format!("there is no predicate \"{alias}\"")),
+                    )?;
+                    let predicate = bind(names, &[Kind::Predicate], &named.class, named.settings.clone())
+                        .map_err(at(format!("predicates.{alias}.type")))?;
+                    Some(Condition { predicate, negate: step.negate })
+                }
+            };
+            Ok(Step { alias: step.alias.clone(), transform, condition })
+        })
+        .collect()
+}

@@ -1,0 +1,86 @@
+//! What all connectors and tasks of a worker have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_config::client::{self, Translation};
+use tidegate_config::validate::Invalid;
+use tidegate_config::worker::{Client, WorkerConfig};
+use tidegate_config::Settings;
+use tidegate_engine::Engine;
+use tidegate_kafka::ClientSettings;
+
+use crate::catalog::Catalog;
+use crate::instances::Instances;
+use crate::metrics::Metrics;
+use crate::offsets::OffsetStore;
+
+/// The worker's own parts.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: WorkerConfig,
+    pub(crate) engine: Engine,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) instances: Instances,
+    pub(crate) offsets: OffsetStore,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Bytes that a task's Kafka client holds before it pushes back.
+const CLIENT_BUDGET_BYTES: usize = 16 << 20;
+
+impl Shared {
+    /// Java settings of a connector's client: the worker's, overlaid with the connector's overrides.
+    pub(crate) fn client_settings(&self, client: Client, connector: &Settings) -> Settings {
+        let mut settings = self.config.client_settings(client);
+        let prefix = match client {
+            Client::Producer => "producer.override.",
+            Client::Consumer => "consumer.override.",
+            Client::Internal | Client::Admin => "admin.override.",
+        };
+        settings.extend(connector.below(prefix));
+        settings
+    }
+
+    /// Settings of a source task's producer.
+    pub(crate) fn producer(&self, connector: &Settings, client_id: &str) -> Result<ClientSettings, Invalid> {
+        let translated = client::translate(&self.client_settings(Client::Producer, connector))?;
+        let mut settings = ClientSettings::for_producer(&self.bootstrap(), CLIENT_BUDGET_BYTES);
+        settings.extend(translated.properties.iter());
+        if translated.properties.get("client.id").is_none() {
+            settings.set("client.id", client_id);
+        }
+        Ok(settings)
+    }
+
+    /// Settings of a sink task's consumer, and what of them the task itself must heed.
+    pub(crate) fn consumer(
+        &self,
+        connector: &Settings,
+        group: &str,
+        client_id: &str,
+    ) -> Result<(ClientSettings, Translation), Invalid> {
+        let translated = client::translate(&self.client_settings(Client::Consumer, connector))?;
+        let group = translated.properties.get("group.id").unwrap_or(group);
+        let mut settings = ClientSettings::for_consumer(&self.bootstrap(), group, CLIENT_BUDGET_BYTES);
+        settings.extend(translated.properties.iter());
+        if translated.properties.get("client.id").is_none() {
+            settings.set("client.id", client_id);
+        }
+        Ok((settings, translated))
+    }
+
+    /// How often a connector's offsets are committed.
+    pub(crate) fn flush_interval(&self, connector: &tidegate_config::connector::ConnectorConfig) -> Duration {
+        Duration::from_millis(connector.offset_flush_interval_ms.unwrap_or(self.config.offset_flush_interval_ms))
+    }
+
+    /// How long a commit of offsets may take.
+    pub(crate) fn flush_timeout(&self) -> Duration {
+        Duration::from_millis(self.config.offset_flush_timeout_ms)
+    }
+
+    fn bootstrap(&self) -> String {
+        self.config.bootstrap_servers.join(",")
+    }
+}
