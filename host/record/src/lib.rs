@@ -15,6 +15,19 @@ pub mod value;
 
 pub mod tlv;
 
+mod arena;
+pub mod batch;
+pub mod cell;
+pub mod columns;
+pub mod edits;
+pub mod offset;
+
+pub use arena::{ARENA_BYTES_MAX, RECORDS_MAX, REFERRED_BYTES_MAX};
+pub use batch::{BatchReader, BatchWriter, Encoding};
+pub use cell::Cell;
+pub use columns::{ColumnsReader, ColumnsWriter};
+pub use edits::{Edit, EditsReader, EditsWriter};
 pub use malformed::{Malformed, Reason};
+pub use offset::OffsetTracker;
 pub use schema::{Schema, SchemaError, SchemaId, SchemaTable};
 pub use value::{DataError, Value};
