@@ -1,0 +1,350 @@
+//! Reads the edits a transform answered and applies them to whole records, as the host does to its overlay.
+
+use super::{TestRecord, Transformed, columns, has_schema};
+use crate::arena::Arena;
+use crate::dictionary::DictionaryReader;
+use crate::edits::{Bitmap, op, read_bitmap};
+use crate::transform::{Column, Place, Plan};
+use crate::value::tag;
+use crate::{Error, FailureKind, Malformed, Result, Schema, Type, Value};
+
+const HEADER_BYTES: usize = 40;
+const EDIT_BYTES: usize = 24;
+const CELL_BYTES: usize = 16;
+
+pub(super) struct EditsReader {
+    keep: Option<Bitmap>,
+    failures: Vec<(usize, FailureKind, String)>,
+    edits: Vec<(Option<Bitmap>, Action)>,
+}
+
+/// One edit, checked. Targets are positions in the plan's `write`.
+enum Action {
+    Remove(usize),
+    Set(usize, Value),
+    SetEach(usize, Vec<Option<Value>>),
+    Rename(usize, String),
+    Copy { from: usize, to: usize, and_remove: bool },
+    Retain(Place, Vec<String>),
+    Flatten(Place, String),
+    Hoist(Place, String),
+    Extract(usize),
+}
+
+impl EditsReader {
+    pub(super) fn read(bytes: &[u8]) -> Result<EditsReader, Malformed> {
+        let arena = Arena::open(bytes, HEADER_BYTES, b"TGE1", 12)?;
+        let count = arena.u32(8) as usize;
+        let dictionary = DictionaryReader::read(bytes, arena.u32(20), arena.u32(16))?;
+        let bitmap = |offset: u32| match offset {
+            0 => Ok(None),
+            offset => read_bitmap(arena.range(offset, count.div_ceil(8) as u32)?, count).map(Some),
+        };
+        let failure_count = arena.u32(28) as usize;
+        let mut failures = Vec::new();
+        if let Some(at) = arena.column(32, failure_count, 16)? {
+            for at in (0..failure_count).map(|index| at + 16 * index) {
+                let kind = FailureKind::ALL.get(arena.u32(at + 4) as usize).copied();
+                let message = std::str::from_utf8(arena.range(arena.u32(at + 8), arena.u32(at + 12))?)
+                    .map_err(|_| Malformed::new("a message is not UTF-8"))?;
+                let kind = kind.ok_or(Malformed::new("an unknown kind of failure"))?;
+                failures.push((arena.u32(at) as usize, kind, message.to_owned()));
+            }
+        }
+        let edit_count = usize::from(arena.u16(6));
+        let mut edits = Vec::new();
+        if let Some(at) = arena.column(36, edit_count, EDIT_BYTES)? {
+            for at in (0..edit_count).map(|index| at + EDIT_BYTES * index) {
+                edits.push((bitmap(arena.u32(at + 8))?, read_action(arena, &dictionary, at, count)?));
+            }
+        }
+        Ok(EditsReader { keep: bitmap(arena.u32(24))?, failures, edits })
+    }
+
+    /// Applies the edits; `reshape` is asked for each schema of a place that the plan writes.
+    pub(super) fn apply(
+        &self,
+        plan: &Plan,
+        records: &[TestRecord],
+        reshape: &mut dyn FnMut(Place, &str) -> Result<Option<String>>,
+    ) -> Result<Vec<Transformed>> {
+        if self.keep.as_ref().is_some_and(|keep| keep.len() != records.len()) {
+            return Err(Malformed::new("edits to another number of records").into());
+        }
+        let record = |(index, record): (usize, &TestRecord)| {
+            if let Some((_, kind, message)) = self.failures.iter().find(|(failed, _, _)| *failed == index) {
+                return Ok(Transformed::Failed(*kind, message.clone()));
+            }
+            if self.keep.as_ref().is_some_and(|keep| !keep.get(index)) {
+                return Ok(Transformed::Dropped);
+            }
+            self.apply_to(index, record, plan, reshape)
+        };
+        records.iter().enumerate().map(record).collect()
+    }
+
+    fn apply_to(
+        &self,
+        index: usize,
+        record: &TestRecord,
+        plan: &Plan,
+        reshape: &mut dyn FnMut(Place, &str) -> Result<Option<String>>,
+    ) -> Result<Transformed> {
+        let mut edited = record.clone();
+        for place in [Place::Key, Place::Value] {
+            if !plan.write.iter().any(|column| column.place == place) {
+                continue;
+            }
+            let writes_whole = self.edits.iter().any(|(_, action)| match action {
+                Action::Set(target, _) | Action::SetEach(target, _) => plan.write[*target] == Column::whole(place),
+                _ => false,
+            });
+            let (schema, value) = place_of(&mut edited, place);
+            let Some(old) = schema.as_ref().filter(|_| *value != Value::Null || writes_whole) else { continue };
+            match reshape(place, &old.to_json().to_string()) {
+                Ok(None) => {}
+                Ok(Some(text)) => *schema = Some(parse_schema(&text)?),
+                Err(error) => return Ok(Transformed::Failed(FailureKind::Data, error.to_string())),
+            }
+        }
+        for (bitmap, action) in &self.edits {
+            if bitmap.as_ref().is_some_and(|bitmap| !bitmap.get(index)) {
+                continue;
+            }
+            if let Err(message) = act(action, index, plan, &mut edited) {
+                return Ok(Transformed::Failed(FailureKind::Data, message));
+            }
+        }
+        Ok(Transformed::Record(Box::new(edited)))
+    }
+}
+
+fn parse_schema(text: &str) -> Result<Schema> {
+    let json = serde_json::from_str(text).map_err(Error::fatal)?;
+    Schema::from_json(&json).map_err(Error::fatal)
+}
+
+fn read_action(
+    arena: Arena<'_>,
+    dictionary: &DictionaryReader<'_>,
+    at: usize,
+    count: usize,
+) -> Result<Action, Malformed> {
+    let target = arena.u32(at + 4) as usize;
+    let argument = arena.u32(at + 20);
+    let name = || dictionary.get(argument).map(str::to_owned);
+    let place = match arena.bytes()[at + 2] {
+        0 => Place::Value,
+        1 => Place::Key,
+        _ => return Err(Malformed::new("an edit to a place that is neither key nor value")),
+    };
+    let cell = |index: usize| {
+        let offset = arena.u32(at + 12) as usize + CELL_BYTES * index;
+        let cell = arena.range(u32::try_from(offset).unwrap_or(u32::MAX), CELL_BYTES as u32)?;
+        read_cell(arena, dictionary, cell)
+    };
+    Ok(match arena.u16(at) {
+        op::REMOVE => Action::Remove(target),
+        op::SET_CONSTANT => Action::Set(target, cell(0)?.ok_or(Malformed::new("a constant that is missing"))?),
+        op::SET_VALUES => Action::SetEach(target, (0..count).map(cell).collect::<Result<_, _>>()?),
+        op::RENAME => Action::Rename(target, name()?),
+        op::COPY => Action::Copy { from: target, to: argument as usize, and_remove: false },
+        op::MOVE => Action::Copy { from: target, to: argument as usize, and_remove: true },
+        op::RETAIN => {
+            let ids = arena.range(arena.u32(at + 12), arena.u32(at + 16).saturating_mul(4))?;
+            let id = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            let names = ids.chunks_exact(4).map(|bytes| dictionary.get(id(bytes)).map(str::to_owned));
+            Action::Retain(place, names.collect::<Result<_, _>>()?)
+        }
+        op::FLATTEN => Action::Flatten(place, name()?),
+        op::HOIST => Action::Hoist(place, name()?),
+        op::EXTRACT => Action::Extract(target),
+        _ => return Err(Malformed::new("an unknown operation")),
+    })
+}
+
+fn read_cell(arena: Arena<'_>, dictionary: &DictionaryReader<'_>, cell: &[u8]) -> Result<Option<Value>, Malformed> {
+    let length = u32::from_le_bytes([cell[4], cell[5], cell[6], cell[7]]);
+    let data = [cell[8], cell[9], cell[10], cell[11], cell[12], cell[13], cell[14], cell[15]];
+    let payload = match cell[0] {
+        tag::MISSING => return Ok(None),
+        tag::NULL => &[],
+        tag::BOOLEAN..=tag::FLOAT64 | tag::DATE..=tag::TIMESTAMP => {
+            data.get(..length as usize).ok_or(Malformed::new("a cell is longer than its type"))?
+        }
+        _ => {
+            let offset = u32::try_from(u64::from_le_bytes(data));
+            arena.range(offset.map_err(|_| Malformed::new("a cell lies outside the arena"))?, length)?
+        }
+    };
+    Value::read_payload(cell[0], payload, dictionary).map(Some)
+}
+
+fn place_of(record: &mut TestRecord, place: Place) -> (&mut Option<Schema>, &mut Value) {
+    match place {
+        Place::Key => (&mut record.key_schema, &mut record.key),
+        _ => (&mut record.value_schema, &mut record.value),
+    }
+}
+
+/// Does one edit to one record. The error is what a DataException would say.
+fn act(action: &Action, index: usize, plan: &Plan, record: &mut TestRecord) -> Result<(), String> {
+    let target = |target: usize| plan.write.get(target).ok_or("an edit names a column the plan does not write");
+    match action {
+        Action::Remove(at) => remove(record, target(*at)?),
+        Action::Set(at, value) => set(record, target(*at)?, value.clone()),
+        Action::SetEach(at, values) => match &values[index] {
+            Some(value) => set(record, target(*at)?, value.clone()),
+            None => Ok(()),
+        },
+        Action::Rename(at, name) => {
+            let Some((fields, old)) = fields_of(record, target(*at)?)? else { return Ok(()) };
+            if let Some(position) = fields.iter().position(|(field, _)| field == old) {
+                fields[position].0.clone_from(name);
+                // A field of that name that was there before is replaced.
+                let mut at = 0;
+                fields.retain(|(field, _)| {
+                    at += 1;
+                    field != name || at - 1 == position
+                });
+            }
+            Ok(())
+        }
+        Action::Copy { from, to, and_remove } => {
+            let (from, to) = (target(*from)?, target(*to)?);
+            let value = columns::cell_of(record, from);
+            if *and_remove {
+                remove(record, from)?;
+            }
+            value.map_or(Ok(()), |value| set(record, to, value))
+        }
+        Action::Retain(place, names) => {
+            let Some((fields, _)) = fields_of(record, &Column::field(*place, ""))? else { return Ok(()) };
+            fields.retain(|(field, _)| names.contains(field));
+            Ok(())
+        }
+        Action::Flatten(place, delimiter) => {
+            let Some((fields, _)) = fields_of(record, &Column::field(*place, ""))? else { return Ok(()) };
+            let nested = std::mem::take(fields);
+            flatten("", nested, delimiter, fields);
+            Ok(())
+        }
+        Action::Hoist(place, field) => {
+            let (schema, value) = place_of(record, *place);
+            let fields = vec![(field.clone(), std::mem::replace(value, Value::Null))];
+            *value = if schema.is_some() { Value::Struct(fields) } else { Value::Map(fields) };
+            Ok(())
+        }
+        Action::Extract(at) => {
+            let column = target(*at)?;
+            let value = columns::cell_of(record, column).unwrap_or(Value::Null);
+            *place_of(record, column.place).1 = value;
+            Ok(())
+        }
+    }
+}
+
+fn flatten(prefix: &str, nested: Vec<(String, Value)>, delimiter: &str, flat: &mut Vec<(String, Value)>) {
+    for (name, value) in nested {
+        let name = if prefix.is_empty() { name } else { format!("{prefix}{delimiter}{name}") };
+        match value {
+            Value::Map(fields) | Value::Struct(fields) => flatten(&name, fields, delimiter, flat),
+            value => flat.push((name, value)),
+        }
+    }
+}
+
+fn remove(record: &mut TestRecord, column: &Column) -> Result<(), String> {
+    match column.place {
+        Place::Header => {
+            record.headers.retain(|(name, _, _)| Some(name) != column.path.first());
+            Ok(())
+        }
+        place if has_schema(place) && column.path.is_empty() => {
+            *place_of(record, place).1 = Value::Null;
+            Ok(())
+        }
+        place if has_schema(place) => {
+            if let Some((fields, name)) = fields_of(record, column)? {
+                fields.retain(|(field, _)| field != name);
+            }
+            Ok(())
+        }
+        _ => Err("metadata cannot be removed".to_owned()),
+    }
+}
+
+fn set(record: &mut TestRecord, column: &Column, value: Value) -> Result<(), String> {
+    match (column.place, value) {
+        (Place::Topic, Value::String(topic)) => record.topic = topic,
+        (Place::Partition, Value::Int32(partition)) => record.partition = Some(partition),
+        (Place::Timestamp, Value::Int64(timestamp) | Value::Timestamp(timestamp)) => {
+            record.timestamp = Some(timestamp);
+        }
+        (Place::Header, value) => {
+            let name = column.path.first().ok_or("a header has a name")?;
+            record.headers.push((name.clone(), None, value));
+        }
+        (place, value) if has_schema(place) => {
+            let (schema, whole) = place_of(record, place);
+            let schema = column.path.iter().try_fold(schema.as_ref(), |schema, name| match schema {
+                None => Ok(None),
+                Some(schema) => match schema.field(name) {
+                    Some(field) => Ok(Some(&field.schema)),
+                    None if *whole == Value::Null => Ok(None),
+                    None => Err(format!("{name} is not a valid field name")),
+                },
+            })?;
+            let value = fit(value, schema)?;
+            if column.path.is_empty() {
+                *whole = value;
+            } else if let Some((fields, name)) = fields_of(record, column)? {
+                match fields.iter_mut().find(|(field, _)| field == name) {
+                    Some((_, old)) => *old = value,
+                    None => fields.push((name.to_owned(), value)),
+                }
+            }
+        }
+        (place, value) => return Err(format!("{place:?} cannot be set to {value:?}")),
+    }
+    Ok(())
+}
+
+/// The fields among which the last name of a column's path stands; none if they are null or not there.
+fn fields_of<'r, 'c>(
+    record: &'r mut TestRecord,
+    column: &'c Column,
+) -> Result<Option<(&'r mut Vec<(String, Value)>, &'c str)>, String> {
+    let Some((name, parents)) = column.path.split_last() else { return Ok(None) };
+    let (_, mut value) = place_of(record, column.place);
+    for parent in parents {
+        let (Value::Map(fields) | Value::Struct(fields)) = value else { return Ok(None) };
+        let Some((_, field)) = fields.iter_mut().find(|(field, _)| field == parent) else { return Ok(None) };
+        value = field;
+    }
+    match value {
+        Value::Map(fields) | Value::Struct(fields) => Ok(Some((fields, name))),
+        Value::Null => Ok(None),
+        other => Err(format!("Only Map objects supported in absence of schema, found: {other:?}")),
+    }
+}
+
+/// Fits a value to a field's type: integers are narrowed where nothing is lost.
+fn fit(value: Value, schema: Option<&Schema>) -> Result<Value, String> {
+    let Some(schema) = schema else { return Ok(value) };
+    if value == Value::Null {
+        return if schema.optional || schema.default.is_some() {
+            Ok(value)
+        } else {
+            Err("null in a required field".into())
+        };
+    }
+    let fitted = match (schema.of_type, value.as_i64()) {
+        (Type::Int8, Some(number)) => i8::try_from(number).ok().map(Value::Int8),
+        (Type::Int16, Some(number)) => i16::try_from(number).ok().map(Value::Int16),
+        (Type::Int32, Some(number)) => i32::try_from(number).ok().map(Value::Int32),
+        (Type::Int64, Some(number)) => Some(Value::Int64(number)),
+        _ => Some(value.clone()),
+    };
+    fitted.ok_or_else(|| format!("{value:?} does not fit {:?}", schema.of_type))
+}
