@@ -395,7 +395,9 @@ impl<'a> Cursor<'a> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use kafka_protocol::records::{Compression, Record as Full, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
+    use kafka_protocol::records::{
+        Compression, Record as Full, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
+    };
 
     /// A batch of records as a client would send it; `None` is a tombstone.
     pub(crate) fn produced(records: &[(&str, Option<&str>)], compression: Compression) -> Bytes {
@@ -422,7 +424,8 @@ pub(crate) mod tests {
                 producer_epoch,
                 timestamp_type: TimestampType::Creation,
                 offset: index as i64,
-                sequence: if sequence < 0 { -1 } else { sequence + index as i32 },
+                // The encoder begins a new batch where sequences and offsets do not go together.
+                sequence: sequence + index as i32,
                 timestamp: 1_000 + index as i64,
                 key: Some(Bytes::copy_from_slice(key.as_bytes())),
                 value: value.map(|v| Bytes::copy_from_slice(v.as_bytes())),
@@ -438,8 +441,7 @@ pub(crate) mod tests {
     fn a_batch_of_the_codec_is_accepted_and_walked() {
         let batch = produced(&[("a", Some("1")), ("b", None)], Compression::None);
         let header = verify_produced(&batch).unwrap();
-        let records: Vec<Record> =
-            Records::new(&header, &batch[HEADER_BYTES..]).collect::<Result<_, _>>().unwrap();
+        let records: Vec<Record> = Records::new(&header, &batch[HEADER_BYTES..]).collect::<Result<_, _>>().unwrap();
         assert_eq!(records.len(), 2);
         assert_eq!((records[1].offset, records[1].timestamp), (1, 1_001));
         assert_eq!((records[1].key, records[1].has_value), (Some(&b"b"[..]), false));

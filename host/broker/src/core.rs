@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kafka_protocol::ResponseError as Error;
 use tokio::sync::Semaphore;
@@ -198,7 +198,10 @@ impl Core {
         let topic = {
             let mut topics = self.topics_mut();
             if topics.get(name).is_none() {
-                return Err(Refused::new(Error::UnknownTopicOrPartition, "this server does not host this topic-partition"));
+                return Err(Refused::new(
+                    Error::UnknownTopicOrPartition,
+                    "this server does not host this topic-partition",
+                ));
             }
             self.journal().commit(Change::TopicRemoved { name: name.to_owned() })?;
             topics.remove(name)

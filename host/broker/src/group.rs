@@ -180,10 +180,19 @@ impl Group {
         answers
     }
 
-    fn try_join(&mut self, now: Millis, waiter: Waiter, mut join: Join, answers: &mut Vec<Answer>) -> Result<(), JoinRefused> {
+    fn try_join(
+        &mut self,
+        now: Millis,
+        waiter: Waiter,
+        mut join: Join,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), JoinRefused> {
         let refuse = |error: Error, join: &Join| Err((error, join.member_id.clone()));
         let is_new = !self.members.contains_key(&join.member_id);
-        if is_new && self.members.len() + self.pending.len() >= self.members_max && !self.pending.contains_key(&join.member_id) {
+        if is_new
+            && self.members.len() + self.pending.len() >= self.members_max
+            && !self.pending.contains_key(&join.member_id)
+        {
             return refuse(Error::GroupMaxSizeReached, &join);
         }
         if join.protocols.is_empty() || join.protocol_type.is_empty() || !self.is_compatible(&join) {
@@ -286,7 +295,12 @@ impl Group {
         }
         let id = join.fresh_member_id;
         let unchanged = member.metadata(&self.protocol)
-            == join.protocols.iter().find(|(name, _)| *name == self.protocol).map(|(_, m)| m.clone()).unwrap_or_default()
+            == join
+                .protocols
+                .iter()
+                .find(|(name, _)| *name == self.protocol)
+                .map(|(_, m)| m.clone())
+                .unwrap_or_default()
             && join.protocols.iter().any(|(name, _)| *name == self.protocol);
         member.protocols = join.protocols;
         member.client_id = join.client_id;
@@ -425,7 +439,9 @@ impl Group {
         if let Err(error) = self.validate(claim) {
             return refuse(error);
         }
-        if protocol_type.is_some_and(|name| name != self.protocol_type) || protocol.is_some_and(|name| name != self.protocol) {
+        if protocol_type.is_some_and(|name| name != self.protocol_type)
+            || protocol.is_some_and(|name| name != self.protocol)
+        {
             return refuse(Error::InconsistentGroupProtocol);
         }
         self.touch(now, claim.member_id);
@@ -471,7 +487,12 @@ impl Group {
     }
 
     /// A member goes; static members are named by their instance.
-    pub(crate) fn leave(&mut self, now: Millis, member_id: &str, instance_id: Option<&str>) -> (Result<(), Error>, Vec<Answer>) {
+    pub(crate) fn leave(
+        &mut self,
+        now: Millis,
+        member_id: &str,
+        instance_id: Option<&str>,
+    ) -> (Result<(), Error>, Vec<Answer>) {
         let mut answers = Vec::new();
         let id = match instance_id {
             None => member_id.to_owned(),
@@ -655,11 +676,17 @@ mod tests {
             for answer in answers {
                 match answer {
                     Answer::Join(waiter, Ok(joined)) => writeln!(
-                        out, "{} joined: generation {} leader {} members {:?}{}", waiters[waiter as usize], joined.generation,
-                        joined.leader, joined.members.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(),
+                        out,
+                        "{} joined: generation {} leader {} members {:?}{}",
+                        waiters[waiter as usize],
+                        joined.generation,
+                        joined.leader,
+                        joined.members.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>(),
                         if joined.skip_assignment { " skip" } else { "" },
                     ),
-                    Answer::Join(waiter, Err((error, id))) => writeln!(out, "{} join: {error:?} {id}", waiters[waiter as usize]),
+                    Answer::Join(waiter, Err((error, id))) => {
+                        writeln!(out, "{} join: {error:?} {id}", waiters[waiter as usize])
+                    }
                     Answer::Sync(waiter, Ok(bytes)) => writeln!(out, "{} synced: {bytes:?}", waiters[waiter as usize]),
                     Answer::Sync(waiter, Err(error)) => writeln!(out, "{} sync: {error:?}", waiters[waiter as usize]),
                 }
@@ -674,17 +701,22 @@ mod tests {
 
     #[test]
     fn a_first_member_leads_and_assigns_itself() {
-        check(A_LEADS, expect![[r#"
+        check(
+            A_LEADS,
+            expect![[r#"
             a join: MemberIdRequired a
             a joined: generation 1 leader a members ["a"]
             a synced: b"all"
             Stable ["a"]
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn a_second_member_waits_for_the_first_to_join_again() {
-        check(&format!("{A_LEADS} b join\n b join b\n a beat 1\n a join a\n b sync 2\n a sync 2 a=x b=y"), expect![[r#"
+        check(
+            &format!("{A_LEADS} b join\n b join b\n a beat 1\n a join a\n b sync 2\n a sync 2 a=x b=y"),
+            expect![[r#"
             a join: MemberIdRequired a
             a joined: generation 1 leader a members ["a"]
             a synced: b"all"
@@ -692,15 +724,18 @@ mod tests {
             a beat 1: Err(RebalanceInProgress)
             a joined: generation 2 leader a members ["a", "b"]
             b joined: generation 2 leader a members []
-            b synced: b"y"
             a synced: b"x"
+            b synced: b"y"
             Stable ["a", "b"]
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn a_silent_member_is_removed_after_its_session() {
-        check(&format!("{A_LEADS} wait 60\n b join\n b join b\n wait 60\n b sync 2 b=all\n a beat 1"), expect![[r#"
+        check(
+            &format!("{A_LEADS} wait 60\n b join\n b join b\n wait 60\n b sync 2 b=all\n a beat 1"),
+            expect![[r#"
             a join: MemberIdRequired a
             a joined: generation 1 leader a members ["a"]
             a synced: b"all"
@@ -709,12 +744,15 @@ mod tests {
             b synced: b"all"
             a beat 1: Err(UnknownMemberId)
             Stable ["b"]
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn a_leader_that_never_assigns_is_removed() {
-        check("a join\na join a\nb join\nb join b\na join a\nb sync 2\nwait 50\na beat 2\nwait 950\nwait 60", expect![[r#"
+        check(
+            "a join\na join a\nb join\nb join b\na join a\nb sync 2\nwait 50\na beat 2\nwait 950\nwait 60",
+            expect![[r#"
             a join: MemberIdRequired a
             a joined: generation 1 leader a members ["a"]
             b join: MemberIdRequired b
@@ -723,60 +761,75 @@ mod tests {
             a beat 2: Ok(())
             b sync: RebalanceInProgress
             Empty []
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn leaving_starts_a_rebalance_and_the_last_one_empties_the_group() {
-        check(&format!("{A_LEADS} a leave\n a beat 1"), expect![[r#"
+        check(
+            &format!("{A_LEADS} a leave\n a beat 1"),
+            expect![[r#"
             a join: MemberIdRequired a
             a joined: generation 1 leader a members ["a"]
             a synced: b"all"
             a leave: Ok(())
             a beat 1: Err(UnknownMemberId)
             Empty []
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn a_static_member_comes_back_without_a_rebalance() {
-        check("a join instance=i\na sync 1 a=all\nb join instance=i\nb sync 1\na beat 1", expect![[r#"
+        check(
+            "a join instance=i\na sync 1 a=all\nb join instance=i\nb sync 1\na beat 1",
+            expect![[r#"
             a joined: generation 1 leader a members ["a"]
             a synced: b"all"
             b joined: generation 1 leader b members ["b"] skip
             b synced: b"all"
             a beat 1: Err(UnknownMemberId)
             Stable ["b"]
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn another_protocol_type_is_refused() {
-        check(&format!("{A_LEADS} b join type=connect"), expect![[r#"
+        check(
+            &format!("{A_LEADS} b join type=connect"),
+            expect![[r#"
             a join: MemberIdRequired a
             a joined: generation 1 leader a members ["a"]
             a synced: b"all"
             b join: InconsistentGroupProtocol 
             Stable ["a"]
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn the_number_of_members_is_bounded() {
-        check("a join\nb join\nc join\nd join\na join a", expect![[r#"
+        check(
+            "a join\nb join\nc join\nd join\na join a",
+            expect![[r#"
             a join: MemberIdRequired a
             b join: MemberIdRequired b
             c join: MemberIdRequired c
             d join: GroupMaxSizeReached 
             PreparingRebalance ["a"]
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn offset_commits_are_fenced_by_member_and_generation_but_for_transactions_of_those_who_never_joined() {
         check(
-            &format!("nobody commit -1\n {A_LEADS} a commit 1\n a commit 0\n b commit 1\n nobody commit -1\n
-                      a commit 0 txn\n b commit 1 txn\n a commit 1 txn\n nobody commit -1 txn"),
+            &format!(
+                "nobody commit -1\n {A_LEADS} a commit 1\n a commit 0\n b commit 1\n nobody commit -1\n
+                      a commit 0 txn\n b commit 1 txn\n a commit 1 txn\n nobody commit -1 txn"
+            ),
             expect![[r#"
                 nobody commit -1: Ok(())
                 a join: MemberIdRequired a

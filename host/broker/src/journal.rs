@@ -116,13 +116,14 @@ impl Meta {
 
     /// The changes that lead from nothing to this.
     fn describe(&self) -> impl Iterator<Item = Change> {
-        let first = [
-            Change::Cluster { id: self.cluster_id.clone() },
-            Change::ProducerIds { next: self.next_producer_id },
-        ];
-        let topics = self.topics.iter().map(|(name, topic)| Change::TopicSet { name: name.clone(), topic: topic.clone() });
-        let groups =
-            self.groups.iter().map(|(group, offsets)| Change::Offsets { group: group.clone(), offsets: offsets.clone() });
+        let first =
+            [Change::Cluster { id: self.cluster_id.clone() }, Change::ProducerIds { next: self.next_producer_id }];
+        let topics =
+            self.topics.iter().map(|(name, topic)| Change::TopicSet { name: name.clone(), topic: topic.clone() });
+        let groups = self
+            .groups
+            .iter()
+            .map(|(group, offsets)| Change::Offsets { group: group.clone(), offsets: offsets.clone() });
         let transactions = self
             .transactions
             .iter()

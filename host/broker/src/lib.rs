@@ -36,17 +36,17 @@ mod net;
 mod api;
 mod shape;
 
-mod core;
 mod coordinator;
+mod core;
 mod group;
 mod transaction;
 
-mod topics;
-mod topic_config;
-mod log;
 mod batch;
 mod compression;
 mod journal;
+mod log;
+mod topic_config;
+mod topics;
 
 mod clock;
 mod faults;

@@ -55,7 +55,11 @@ pub(crate) enum Closed {
 }
 
 /// Serves clients until told to stop.
-pub(crate) async fn serve(core: Arc<Core>, listener: std::net::TcpListener, mut stopping: watch::Receiver<bool>) -> io::Result<()> {
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    listener: std::net::TcpListener,
+    mut stopping: watch::Receiver<bool>,
+) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let connections = Arc::new(Semaphore::new(core.config.connections_max));
     let mut tasks = JoinSet::new();

@@ -2,7 +2,7 @@
 //!
 //! The codec makes room for as many array elements as a request claims to hold, before it looks whether there are bytes
 //! for them; one hostile length would take the process down. So each body is walked first. The walk knows where arrays,
-//! strings and fixed numbers lie, allocates nothing and refuses what does not end exactly where the frame ends.
+//! strings and fixed numbers lie, allocates nothing and refuses what does not fit into the frame.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -168,8 +168,6 @@ enum Kind {
 pub(crate) enum Misshapen {
     #[error("it ends too early")]
     Short,
-    #[error("{0} bytes are left over")]
-    Long(usize),
     #[error("a length is negative or larger than the request")]
     Length,
     #[error("it has more than {ELEMENTS_MAX} array elements")]
@@ -187,8 +185,9 @@ pub(crate) fn is_flexible(key: ApiKey, version: i16) -> bool {
 pub(crate) fn check(key: ApiKey, version: i16, body: &[u8]) -> Result<(), Misshapen> {
     let Some((flexible, fields)) = PARSED.get(&(key as i16)) else { return Ok(()) };
     let mut walk = Walk { rest: body, version, flexible: version >= *flexible, elements: 0, is_fetch: key == Fetch };
-    walk.structure(fields, 0)?;
-    if walk.rest.is_empty() { Ok(()) } else { Err(Misshapen::Long(walk.rest.len())) }
+    // Bytes behind the last field are ignored, as Apache Kafka does: librdkafka 2.12 sends three of them when it asks for
+    // the metadata of all topics.
+    walk.structure(fields, 0)
 }
 
 /// Skips the tagged fields of a flexible request header.
@@ -363,8 +362,8 @@ mod tests {
             for end in 0..bytes.len() {
                 assert!(check(key, version, &bytes[..end]).is_err(), "{key:?} version {version} cut at {end}");
             }
-            bytes.extend([0]);
-            assert_eq!(check(key, version, &bytes), Err(Misshapen::Long(1)), "{key:?} version {version}");
+            bytes.extend([0, 0, 0]);
+            assert_eq!(check(key, version, &bytes), Ok(()), "{key:?} version {version} with bytes behind it");
         }
     }
 
@@ -372,9 +371,13 @@ mod tests {
     fn the_shapes_agree_with_the_codec() {
         let name = || StrBytes::from_static_str("name");
         let partition = produce_request::PartitionProduceData::default().with_records(Some(Bytes::from_static(b"xx")));
-        let topic = produce_request::TopicProduceData::default()
-            .with_partition_data(vec![partition.clone(), partition]);
-        agrees(Produce, &ProduceRequest::default().with_topic_data(vec![topic.clone().with_name(TopicName(name()))]), 3..=12);
+        let topic =
+            produce_request::TopicProduceData::default().with_partition_data(vec![partition.clone(), partition]);
+        agrees(
+            Produce,
+            &ProduceRequest::default().with_topic_data(vec![topic.clone().with_name(TopicName(name()))]),
+            3..=12,
+        );
         agrees(Produce, &ProduceRequest::default().with_topic_data(vec![topic]), 13..=13);
         let topic = fetch_request::FetchTopic::default().with_partitions(vec![Default::default(), Default::default()]);
         agrees(Fetch, &FetchRequest::default().with_topics(vec![topic.clone(), topic]), 13..=17);
@@ -383,12 +386,14 @@ mod tests {
         let assignment = sync_group_request::SyncGroupRequestAssignment::default().with_member_id(name());
         agrees(SyncGroup, &SyncGroupRequest::default().with_assignments(vec![assignment]), 3..=5);
         agrees(FindCoordinator, &FindCoordinatorRequest::default().with_coordinator_keys(vec![name(), name()]), 4..=5);
-        let topic = create_topics_request::CreatableTopic::default()
-            .with_configs(vec![Default::default()])
-            .with_assignments(vec![create_topics_request::CreatableReplicaAssignment::default().with_broker_ids(vec![BrokerId(1)])]);
+        let topic =
+            create_topics_request::CreatableTopic::default().with_configs(vec![Default::default()]).with_assignments(
+                vec![create_topics_request::CreatableReplicaAssignment::default().with_broker_ids(vec![BrokerId(1)])],
+            );
         agrees(CreateTopics, &CreateTopicsRequest::default().with_topics(vec![topic]), 2..=7);
-        let group = offset_fetch_request::OffsetFetchRequestGroup::default()
-            .with_topics(Some(vec![offset_fetch_request::OffsetFetchRequestTopics::default().with_partition_indexes(vec![1, 2])]));
+        let group = offset_fetch_request::OffsetFetchRequestGroup::default().with_topics(Some(vec![
+            offset_fetch_request::OffsetFetchRequestTopics::default().with_partition_indexes(vec![1, 2]),
+        ]));
         agrees(OffsetFetch, &OffsetFetchRequest::default().with_groups(vec![group]), 8..=8);
         agrees(OffsetFetch, &OffsetFetchRequest::default(), 1..=7);
         agrees(Metadata, &MetadataRequest::default().with_topics(Some(vec![Default::default()])), 10..=13);
@@ -398,7 +403,11 @@ mod tests {
         agrees(TxnOffsetCommit, &TxnOffsetCommitRequest::default().with_topics(vec![Default::default()]), 3..=5);
         agrees(LeaveGroup, &LeaveGroupRequest::default().with_members(vec![Default::default()]), 3..=5);
         agrees(DescribeTopicPartitions, &DescribeTopicPartitionsRequest::default(), 0..=0);
-        agrees(IncrementalAlterConfigs, &IncrementalAlterConfigsRequest::default().with_resources(vec![Default::default()]), 0..=1);
+        agrees(
+            IncrementalAlterConfigs,
+            &IncrementalAlterConfigsRequest::default().with_resources(vec![Default::default()]),
+            0..=1,
+        );
     }
 
     #[test]

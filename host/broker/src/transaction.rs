@@ -172,7 +172,13 @@ impl Transaction {
 
     /// Decides an `EndTxn` of `who`. Where `bumps` (transactions of version 2), each end gives the producer a new epoch
     /// and a repeated request comes with the old one.
-    pub(crate) fn end(&mut self, who: Incarnation, commit: bool, bumps: bool, now_ms: i64) -> Result<End, ResponseError> {
+    pub(crate) fn end(
+        &mut self,
+        who: Incarnation,
+        commit: bool,
+        bumps: bool,
+        now_ms: i64,
+    ) -> Result<End, ResponseError> {
         let ended = if commit { Phase::CompleteCommit } else { Phase::CompleteAbort };
         if bumps && Some(who) == self.previous && self.phase == ended {
             return Ok(End::Done);

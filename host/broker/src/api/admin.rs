@@ -64,7 +64,8 @@ fn create_topic(core: &Core, topic: CreatableTopic, validate_only: bool) -> Resu
     let replicas = topic.assignments.iter().map(|assignment| assignment.broker_ids.len() as i16).max();
     let replicas = replicas.unwrap_or(topic.replication_factor);
     if !matches!(replicas, -1 | 1) {
-        let why = format!("unable to replicate the partition {replicas} time(s): this is a development broker of one node");
+        let why =
+            format!("unable to replicate the partition {replicas} time(s): this is a development broker of one node");
         return Err(Refused::new(Error::InvalidReplicationFactor, why));
     }
     let mut configs = BTreeMap::new();
@@ -85,9 +86,10 @@ pub(super) fn delete_topics(core: &Core, caller: &Caller, request: DeleteTopicsR
         let answer = DeletableTopicResult::default().with_topic_id(id);
         let found = match &name {
             Some(name) => Ok(name.to_string()),
-            None => core.topic_by_id(id).map(|topic| topic.name.clone()).ok_or_else(|| {
-                Refused::new(Error::UnknownTopicId, "this server does not host this topic id")
-            }),
+            None => core
+                .topic_by_id(id)
+                .map(|topic| topic.name.clone())
+                .ok_or_else(|| Refused::new(Error::UnknownTopicId, "this server does not host this topic id")),
         };
         let answer = answer.with_name(name.or_else(|| found.as_ref().ok().map(|name| topic_name(name))));
         match found.and_then(|name| core.delete_topic(&name)) {
@@ -105,7 +107,8 @@ pub(super) fn create_partitions(core: &Core, _: &Caller, request: CreatePartitio
         let result = core.change_topic(&asked.name, request.validate_only, |meta| {
             if asked.count <= meta.partitions {
                 let (name, has) = (asked.name.as_str(), meta.partitions);
-                let why = format!("topic '{name}' currently has {has} partitions, {} would not be an increase", asked.count);
+                let why =
+                    format!("topic '{name}' currently has {has} partitions, {} would not be an increase", asked.count);
                 return Err(Refused::new(Error::InvalidPartitions, why));
             }
             meta.partitions = asked.count;
@@ -114,7 +117,9 @@ pub(super) fn create_partitions(core: &Core, _: &Caller, request: CreatePartitio
         let answer = CreatePartitionsTopicResult::default().with_name(asked.name.clone());
         match result {
             Ok(()) => answer,
-            Err(refused) => answer.with_error_code(refused.error.code()).with_error_message(Some(text(refused.message))),
+            Err(refused) => {
+                answer.with_error_code(refused.error.code()).with_error_message(Some(text(refused.message)))
+            }
         }
     });
     CreatePartitionsResponse::default().with_results(results.collect())

@@ -46,7 +46,10 @@ pub(super) fn api_versions(_: &Core, caller: &Caller, request: ApiVersionsReques
         .with_name(text(TRANSACTION_FEATURE))
         .with_min_version_level(TRANSACTION_VERSION)
         .with_max_version_level(TRANSACTION_VERSION);
-    versions().with_supported_features(vec![supported]).with_finalized_features_epoch(1).with_finalized_features(vec![finalized])
+    versions()
+        .with_supported_features(vec![supported])
+        .with_finalized_features_epoch(1)
+        .with_finalized_features(vec![finalized])
 }
 
 fn versions() -> ApiVersionsResponse {
@@ -109,7 +112,11 @@ fn describe_topic(topic: &Arc<Topic>) -> MetadataResponseTopic {
         .with_topic_authorized_operations(OPERATIONS_UNKNOWN)
 }
 
-pub(super) fn find_coordinator(core: &Core, caller: &Caller, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+pub(super) fn find_coordinator(
+    core: &Core,
+    caller: &Caller,
+    request: FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
     let (host, port) = (text(core.address.ip().to_string()), i32::from(core.address.port()));
     // Groups and transactions; there are no share groups.
     let known = matches!(request.key_type, 0 | 1);
@@ -129,7 +136,8 @@ pub(super) fn find_coordinator(core: &Core, caller: &Caller, request: FindCoordi
             .with_port(port)
             .with_error_code(error)
     };
-    FindCoordinatorResponse::default().with_coordinators(request.coordinator_keys.into_iter().map(coordinator).collect())
+    FindCoordinatorResponse::default()
+        .with_coordinators(request.coordinator_keys.into_iter().map(coordinator).collect())
 }
 
 pub(super) fn describe(core: &Core, _: &Caller, request: DescribeClusterRequest) -> DescribeClusterResponse {

@@ -33,7 +33,9 @@ const SUBTRACT: i8 = 3;
 pub(super) fn describe(core: &Core, _: &Caller, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let results = request.resources.into_iter().map(|resource| {
         let described = match resource.resource_type {
-            TOPIC => describe_topic(core, &resource.resource_name, request.include_synonyms, request.include_documentation),
+            TOPIC => {
+                describe_topic(core, &resource.resource_name, request.include_synonyms, request.include_documentation)
+            }
             BROKER => describe_broker(core, &resource.resource_name),
             other => Err(Refused::new(Error::InvalidRequest, format!("resource type {other} is not supported"))),
         };
@@ -47,20 +49,30 @@ pub(super) fn describe(core: &Core, _: &Caller, request: DescribeConfigsRequest)
                 }
                 answer.with_configs(configs)
             }
-            Err(refused) => answer.with_error_code(refused.error.code()).with_error_message(Some(text(refused.message))),
+            Err(refused) => {
+                answer.with_error_code(refused.error.code()).with_error_message(Some(text(refused.message)))
+            }
         }
     });
     DescribeConfigsResponse::default().with_results(results.collect())
 }
 
-fn describe_topic(core: &Core, name: &str, synonyms: bool, docs: bool) -> Result<Vec<DescribeConfigsResourceResult>, Refused> {
+fn describe_topic(
+    core: &Core,
+    name: &str,
+    synonyms: bool,
+    docs: bool,
+) -> Result<Vec<DescribeConfigsResourceResult>, Refused> {
     let topic = core.topic(name).ok_or_else(|| unknown_topic(name))?;
     let describe = |key: &topic_config::Key| {
         let set = topic.configs.get(key.name);
         let mut all = Vec::new();
         if synonyms {
             let synonym = |value: &str, source| {
-                DescribeConfigsSynonym::default().with_name(text(key.name)).with_value(Some(text(value))).with_source(source)
+                DescribeConfigsSynonym::default()
+                    .with_name(text(key.name))
+                    .with_value(Some(text(value)))
+                    .with_source(source)
             };
             all.extend(set.map(|value| synonym(value, SOURCE_TOPIC)));
             all.push(synonym(key.default, SOURCE_DEFAULT));
@@ -127,7 +139,10 @@ pub(super) fn alter(core: &Core, _: &Caller, request: AlterConfigsRequest) -> Al
     let responses = request.resources.into_iter().map(|resource| {
         let replace = |configs: &mut BTreeMap<String, String>| {
             configs.clear();
-            let set = resource.configs.iter().filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?.to_string())));
+            let set = resource
+                .configs
+                .iter()
+                .filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?.to_string())));
             configs.extend(set);
             Ok(())
         };
@@ -139,7 +154,9 @@ pub(super) fn alter(core: &Core, _: &Caller, request: AlterConfigsRequest) -> Al
             .with_resource_name(resource.resource_name);
         match result {
             Ok(()) => answer,
-            Err(refused) => answer.with_error_code(refused.error.code()).with_error_message(Some(text(refused.message))),
+            Err(refused) => {
+                answer.with_error_code(refused.error.code()).with_error_message(Some(text(refused.message)))
+            }
         }
     });
     AlterConfigsResponse::default().with_responses(responses.collect())
@@ -163,13 +180,20 @@ pub(super) fn alter_incrementally(
             .with_resource_name(resource.resource_name);
         match result {
             Ok(()) => answer,
-            Err(refused) => answer.with_error_code(refused.error.code()).with_error_message(Some(text(refused.message))),
+            Err(refused) => {
+                answer.with_error_code(refused.error.code()).with_error_message(Some(text(refused.message)))
+            }
         }
     });
     IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
 }
 
-fn apply(configs: &mut BTreeMap<String, String>, name: &str, operation: i8, value: Option<&StrBytes>) -> Result<(), Refused> {
+fn apply(
+    configs: &mut BTreeMap<String, String>,
+    name: &str,
+    operation: i8,
+    value: Option<&StrBytes>,
+) -> Result<(), Refused> {
     let invalid = |why: String| Refused::new(Error::InvalidConfig, why);
     let key = topic_config::topic_key(name).ok_or_else(|| invalid(format!("unknown topic config name: {name}")))?;
     if operation == DELETE {

@@ -119,7 +119,8 @@ fn offer(
         Err(_) => (Some(Error::OffsetOutOfRange), None),
     };
     if plan.is_some() {
-        *bytes_available += log.bytes_available(asked.fetch_offset, isolation).min(asked.partition_max_bytes.max(1) as u64);
+        *bytes_available +=
+            log.bytes_available(asked.fetch_offset, isolation).min(asked.partition_max_bytes.max(1) as u64);
     }
     Offer { error, high_watermark: log.log_end(), last_stable: log.last_stable(), log_start: log.log_start(), plan }
 }

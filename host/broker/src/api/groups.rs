@@ -9,9 +9,9 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId, HeartbeatRequest,
-    HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
-    ListGroupsResponse, SyncGroupRequest, SyncGroupResponse,
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
+    HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
+    ListGroupsRequest, ListGroupsResponse, SyncGroupRequest, SyncGroupResponse,
 };
 use uuid::Uuid;
 
@@ -54,7 +54,11 @@ pub(super) async fn join(core: Arc<Core>, caller: Caller, request: JoinGroupRequ
         session_timeout_ms,
         rebalance_timeout_ms: u64::try_from(request.rebalance_timeout_ms).unwrap_or(session_timeout_ms),
         protocol_type: request.protocol_type.to_string(),
-        protocols: request.protocols.into_iter().map(|protocol| (protocol.name.to_string(), protocol.metadata)).collect(),
+        protocols: request
+            .protocols
+            .into_iter()
+            .map(|protocol| (protocol.name.to_string(), protocol.metadata))
+            .collect(),
         require_known_id: caller.version >= 4,
         can_skip_assignment: caller.version >= 9,
     };
@@ -153,7 +157,9 @@ fn describe_group(group: &Group) -> DescribedGroup {
             .with_client_id(text(&*member.client_id))
             .with_client_host(text(&*member.client_host));
         if is_stable {
-            described.with_member_metadata(member.metadata(&group.protocol)).with_member_assignment(member.assignment.clone())
+            described
+                .with_member_metadata(member.metadata(&group.protocol))
+                .with_member_assignment(member.assignment.clone())
         } else {
             described
         }
@@ -178,7 +184,9 @@ pub(super) fn list(core: &Core, _: &Caller, request: ListGroupsRequest) -> ListG
     };
     let listed = groups
         .into_iter()
-        .filter(|(_, (_, state))| allows(&request.states_filter, state.name()) && allows(&request.types_filter, CLASSIC))
+        .filter(|(_, (_, state))| {
+            allows(&request.states_filter, state.name()) && allows(&request.types_filter, CLASSIC)
+        })
         .map(|(id, (protocol_type, state))| {
             ListedGroup::default()
                 .with_group_id(GroupId(text(id)))

@@ -32,10 +32,13 @@ pub(super) fn list_offsets(core: &Core, _: &Caller, request: ListOffsetsRequest)
                 Some(partition) => find(&lock(&partition.log), asked.timestamp, isolation),
             };
             match found {
-                Ok((offset, timestamp)) => {
-                    answer.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(if offset < 0 { -1 } else { 0 })
+                Ok((offset, timestamp)) => answer
+                    .with_offset(offset)
+                    .with_timestamp(timestamp)
+                    .with_leader_epoch(if offset < 0 { -1 } else { 0 }),
+                Err(error) => {
+                    answer.with_error_code(error.code()).with_offset(-1).with_timestamp(-1).with_leader_epoch(-1)
                 }
-                Err(error) => answer.with_error_code(error.code()).with_offset(-1).with_timestamp(-1).with_leader_epoch(-1),
             }
         });
         ListOffsetsTopicResponse::default().with_partitions(partitions.collect()).with_name(asked.name)

@@ -151,11 +151,18 @@ impl Call {
         let (key, version) = (self.key, self.version);
         let known = ApiKey::try_from(key).map_err(|()| Closed::Unsupported { key, version })?;
         shape::check(known, version, &self.body).map_err(|why| Closed::Misshapen { key, version, why })?;
-        Q::decode(&mut self.body.clone(), version)
-            .map_err(|why| Closed::Undecodable { key, version, why: why.to_string() })
+        Q::decode(&mut self.body.clone(), version).map_err(|why| Closed::Undecodable {
+            key,
+            version,
+            why: why.to_string(),
+        })
     }
 
-    fn encode<R: Encodable + HeaderVersion>(&self, response: &R, memory: Option<OwnedSemaphorePermit>) -> Result<Answer, Closed> {
+    fn encode<R: Encodable + HeaderVersion>(
+        &self,
+        response: &R,
+        memory: Option<OwnedSemaphorePermit>,
+    ) -> Result<Answer, Closed> {
         self.encode_as(self.version, response, memory)
     }
 

@@ -92,41 +92,44 @@ fn find(core: &Core, group: &str, asked: Option<Vec<(String, Vec<i32>)>>, requir
 
 pub(super) fn fetch(core: &Core, caller: &Caller, request: OffsetFetchRequest) -> OffsetFetchResponse {
     if caller.version < 8 {
-        let asked = request.topics.filter(|topics| caller.version >= 2 || !topics.is_empty()).map(|topics| {
-            topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
-        });
-        let topics = find(core, &request.group_id, asked, request.require_stable).into_iter().map(|(name, partitions)| {
-            let partitions = partitions.into_iter().map(|(index, found)| {
-                let error = code(&found);
-                let found = found.ok().flatten();
-                OffsetFetchResponsePartition::default()
-                    .with_partition_index(index)
-                    .with_error_code(error)
-                    .with_committed_offset(found.as_ref().map_or(-1, |committed| committed.offset))
-                    .with_committed_leader_epoch(found.as_ref().map_or(-1, |committed| committed.leader_epoch))
-                    .with_metadata(Some(text(found.map(|committed| committed.metadata).unwrap_or_default())))
+        let asked = request
+            .topics
+            .filter(|topics| caller.version >= 2 || !topics.is_empty())
+            .map(|topics| topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect());
+        let topics =
+            find(core, &request.group_id, asked, request.require_stable).into_iter().map(|(name, partitions)| {
+                let partitions = partitions.into_iter().map(|(index, found)| {
+                    let error = code(&found);
+                    let found = found.ok().flatten();
+                    OffsetFetchResponsePartition::default()
+                        .with_partition_index(index)
+                        .with_error_code(error)
+                        .with_committed_offset(found.as_ref().map_or(-1, |committed| committed.offset))
+                        .with_committed_leader_epoch(found.as_ref().map_or(-1, |committed| committed.leader_epoch))
+                        .with_metadata(Some(text(found.map(|committed| committed.metadata).unwrap_or_default())))
+                });
+                OffsetFetchResponseTopic::default().with_name(topic_name(&name)).with_partitions(partitions.collect())
             });
-            OffsetFetchResponseTopic::default().with_name(topic_name(&name)).with_partitions(partitions.collect())
-        });
         return OffsetFetchResponse::default().with_topics(topics.collect());
     }
     let groups = request.groups.into_iter().map(|asked| {
-        let topics = asked.topics.map(|topics| {
-            topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
-        });
-        let topics = find(core, &asked.group_id, topics, request.require_stable).into_iter().map(|(name, partitions)| {
-            let partitions = partitions.into_iter().map(|(index, found)| {
-                let error = code(&found);
-                let found = found.ok().flatten();
-                OffsetFetchResponsePartitions::default()
-                    .with_partition_index(index)
-                    .with_error_code(error)
-                    .with_committed_offset(found.as_ref().map_or(-1, |committed| committed.offset))
-                    .with_committed_leader_epoch(found.as_ref().map_or(-1, |committed| committed.leader_epoch))
-                    .with_metadata(Some(text(found.map(|committed| committed.metadata).unwrap_or_default())))
+        let topics = asked
+            .topics
+            .map(|topics| topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect());
+        let topics =
+            find(core, &asked.group_id, topics, request.require_stable).into_iter().map(|(name, partitions)| {
+                let partitions = partitions.into_iter().map(|(index, found)| {
+                    let error = code(&found);
+                    let found = found.ok().flatten();
+                    OffsetFetchResponsePartitions::default()
+                        .with_partition_index(index)
+                        .with_error_code(error)
+                        .with_committed_offset(found.as_ref().map_or(-1, |committed| committed.offset))
+                        .with_committed_leader_epoch(found.as_ref().map_or(-1, |committed| committed.leader_epoch))
+                        .with_metadata(Some(text(found.map(|committed| committed.metadata).unwrap_or_default())))
+                });
+                OffsetFetchResponseTopics::default().with_name(topic_name(&name)).with_partitions(partitions.collect())
             });
-            OffsetFetchResponseTopics::default().with_name(topic_name(&name)).with_partitions(partitions.collect())
-        });
         OffsetFetchResponseGroup::default().with_topics(topics.collect()).with_group_id(asked.group_id)
     });
     OffsetFetchResponse::default().with_groups(groups.collect())
@@ -158,7 +161,8 @@ pub(super) fn delete(core: &Core, _: &Caller, request: OffsetDeleteRequest) -> O
     }
     let written = core.remove_offsets(group, removed);
     let topics = request.topics.iter().map(|topic| {
-        let result = if subscribed.contains(topic.name.as_str()) { Err(Error::GroupSubscribedToTopic) } else { written };
+        let result =
+            if subscribed.contains(topic.name.as_str()) { Err(Error::GroupSubscribedToTopic) } else { written };
         let partitions = topic.partitions.iter().map(|partition| {
             OffsetDeleteResponsePartition::default()
                 .with_partition_index(partition.partition_index)

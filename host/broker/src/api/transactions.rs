@@ -101,14 +101,18 @@ fn for_version(error: Error, version: i16) -> Error {
     if error == Error::ProducerFenced && version < KNOWS_FENCED { Error::InvalidProducerEpoch } else { error }
 }
 
-pub(super) fn add_partitions(core: &Core, caller: &Caller, request: AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
-    let who = Incarnation {
-        producer_id: request.v3_and_below_producer_id.0,
-        epoch: request.v3_and_below_producer_epoch,
-    };
+pub(super) fn add_partitions(
+    core: &Core,
+    caller: &Caller,
+    request: AddPartitionsToTxnRequest,
+) -> AddPartitionsToTxnResponse {
+    let who =
+        Incarnation { producer_id: request.v3_and_below_producer_id.0, epoch: request.v3_and_below_producer_epoch };
     let asked = &request.v3_and_below_topics;
-    let exists = |topic: &str, partition: i32| core.topic(topic).is_some_and(|topic| topic.partition(partition).is_some());
-    let all = || asked.iter().flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.to_string(), *partition)));
+    let exists =
+        |topic: &str, partition: i32| core.topic(topic).is_some_and(|topic| topic.partition(partition).is_some());
+    let all =
+        || asked.iter().flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.to_string(), *partition)));
     let all_exist = all().all(|(topic, partition)| exists(&topic, partition));
     let result = if all_exist {
         change(core, &request.v3_and_below_transactional_id, who, |transaction| {
@@ -126,7 +130,9 @@ pub(super) fn add_partitions(core: &Core, caller: &Caller, request: AddPartition
                 Ok(()) => Error::UnknownTopicOrPartition.code(),
                 Err(error) => for_version(error, caller.version).code(),
             };
-            AddPartitionsToTxnPartitionResult::default().with_partition_index(*partition).with_partition_error_code(error)
+            AddPartitionsToTxnPartitionResult::default()
+                .with_partition_index(*partition)
+                .with_partition_error_code(error)
         });
         AddPartitionsToTxnTopicResult::default()
             .with_name(topic.name.clone())
@@ -193,7 +199,9 @@ pub(super) fn commit_offsets(core: &Core, caller: &Caller, request: TxnOffsetCom
 pub(super) fn end(core: &Core, caller: &Caller, request: EndTxnRequest) -> EndTxnResponse {
     let bumps = caller.version >= END_BUMPS;
     match end_transaction(core, &request, bumps) {
-        Ok(who) => EndTxnResponse::default().with_producer_id(ProducerId(who.producer_id)).with_producer_epoch(who.epoch),
+        Ok(who) => {
+            EndTxnResponse::default().with_producer_id(ProducerId(who.producer_id)).with_producer_epoch(who.epoch)
+        }
         Err(error) => EndTxnResponse::default()
             .with_error_code(for_version(error, caller.version).code())
             .with_producer_id(ProducerId(-1))
@@ -232,7 +240,9 @@ pub(super) fn describe(core: &Core, _: &Caller, request: DescribeTransactionsReq
         for (topic, partition) in &transaction.partitions {
             match topics.last_mut().filter(|last| last.topic.as_str() == topic) {
                 Some(last) => last.partitions.push(*partition),
-                None => topics.push(TopicData::default().with_topic(topic_name(topic)).with_partitions(vec![*partition])),
+                None => {
+                    topics.push(TopicData::default().with_topic(topic_name(topic)).with_partitions(vec![*partition]))
+                }
             }
         }
         described
@@ -257,16 +267,21 @@ pub(super) fn list(core: &Core, _: &Caller, request: ListTransactionsRequest) ->
             && (request.producer_id_filters.is_empty() || request.producer_id_filters.contains(&producer))
             && (request.duration_filter < 0 || transaction.started_ms >= 0 && runs_for > request.duration_filter)
     };
-    let listed = core.all_transactions().into_iter().filter(|(_, transaction)| wanted(transaction)).map(|(id, transaction)| {
-        Listed::default()
-            .with_transactional_id(TransactionalId(text(id)))
-            .with_producer_id(ProducerId(transaction.current.producer_id))
-            .with_transaction_state(text(transaction.phase.name()))
-    });
+    let listed =
+        core.all_transactions().into_iter().filter(|(_, transaction)| wanted(transaction)).map(|(id, transaction)| {
+            Listed::default()
+                .with_transactional_id(TransactionalId(text(id)))
+                .with_producer_id(ProducerId(transaction.current.producer_id))
+                .with_transaction_state(text(transaction.phase.name()))
+        });
     ListTransactionsResponse::default().with_transaction_states(listed.collect())
 }
 
-pub(super) fn describe_producers(core: &Core, _: &Caller, request: DescribeProducersRequest) -> DescribeProducersResponse {
+pub(super) fn describe_producers(
+    core: &Core,
+    _: &Caller,
+    request: DescribeProducersRequest,
+) -> DescribeProducersResponse {
     let topics = request.topics.into_iter().map(|asked| {
         let topic = core.topic(&asked.name);
         let partitions = asked.partition_indexes.iter().map(|index| {

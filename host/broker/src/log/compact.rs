@@ -171,9 +171,8 @@ impl Cleaning {
             let mut kept = Vec::new();
             for record in Records::new(&found.header, &unpacked) {
                 let record = record.map_err(io::Error::other)?;
-                let superseded = record
-                    .key
-                    .is_none_or(|key| last_offsets.get(key).is_some_and(|last| *last > record.offset));
+                let superseded =
+                    record.key.is_none_or(|key| last_offsets.get(key).is_some_and(|last| *last > record.offset));
                 if !superseded && (record.has_value || !drop_tombstones) {
                     kept.push(record.raw);
                 }

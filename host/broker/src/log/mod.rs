@@ -17,8 +17,8 @@ use thiserror::Error;
 
 use crate::batch::{self, BatchError, HEADER_BYTES, Header, Records};
 use crate::compression;
-pub(crate) use producers::{Aborted, Producers};
 use producers::Verdict;
+pub(crate) use producers::{Aborted, Producers};
 use segment::{Segment, Trust};
 
 /// Read before the wanted position, because the index is sparse.
@@ -106,11 +106,11 @@ impl Log {
         for (index, (base_offset, path)) in files.iter().enumerate() {
             let trust = if index + 1 == files.len() { Trust::Checksums } else { Trust::Headers };
             let producers = &mut log.producers;
-            let segment = Segment::open(path.clone(), *base_offset, trust, now_ms, |header, commits| {
-                match commits {
-                    Some(committed) => producers.ended(header.producer_id, header.producer_epoch, committed, header.base_offset),
-                    None => producers.wrote(header),
+            let segment = Segment::open(path.clone(), *base_offset, trust, now_ms, |header, commits| match commits {
+                Some(committed) => {
+                    producers.ended(header.producer_id, header.producer_epoch, committed, header.base_offset)
                 }
+                None => producers.wrote(header),
             })?;
             log.log_end = log.log_end.max(segment.next_offset);
             log.segments.push(segment);
@@ -176,7 +176,13 @@ impl Log {
     }
 
     /// Ends the transaction that a producer has open here.
-    pub(crate) fn append_marker(&mut self, producer_id: i64, epoch: i16, committed: bool, now_ms: i64) -> io::Result<()> {
+    pub(crate) fn append_marker(
+        &mut self,
+        producer_id: i64,
+        epoch: i16,
+        committed: bool,
+        now_ms: i64,
+    ) -> io::Result<()> {
         let offset = self.write(&batch::marker(producer_id, epoch, committed, now_ms), now_ms)?;
         self.producers.ended(producer_id, epoch, committed, offset);
         Ok(())
@@ -309,13 +315,14 @@ impl Log {
         let expired = |segment: &Segment| {
             config.retention_ms >= 0 && now_ms.saturating_sub(segment.max_timestamp) > config.retention_ms
         };
-        if self.segments.last().is_some_and(|active| active.bytes > 0 && expired(active)) && self.last_stable() == self.log_end {
+        if self.segments.last().is_some_and(|active| active.bytes > 0 && expired(active))
+            && self.last_stable() == self.log_end
+        {
             self.roll(now_ms)?;
         }
         self.drop_segments_while(|log, first| {
             let stable = first.next_offset <= log.last_stable();
-            let too_many =
-                config.retention_bytes >= 0 && log.bytes() - first.bytes >= config.retention_bytes as u64;
+            let too_many = config.retention_bytes >= 0 && log.bytes() - first.bytes >= config.retention_bytes as u64;
             stable && (expired(first) || too_many)
         });
         if let Some(first) = self.segments.first() {

@@ -59,7 +59,9 @@ impl Producer {
 pub(crate) enum Verdict {
     Append,
     /// The batch is there already, at this offset: acknowledge it again, write nothing.
-    Duplicate { base_offset: i64 },
+    Duplicate {
+        base_offset: i64,
+    },
     /// The sequence has a gap.
     OutOfOrder,
     /// A newer incarnation of the producer has written or has been announced.
@@ -194,7 +196,8 @@ mod tests {
     use kafka_protocol::records::Compression;
 
     fn header(epoch: i16, sequence: i32, base_offset: i64, transactional: bool) -> Header {
-        let batch = produced_by(&[("k", Some("v")), ("k", Some("v"))], Compression::None, 9, epoch, sequence, transactional);
+        let batch =
+            produced_by(&[("k", Some("v")), ("k", Some("v"))], Compression::None, 9, epoch, sequence, transactional);
         let mut header = Header::parse(&batch).unwrap();
         header.base_offset = base_offset;
         header
