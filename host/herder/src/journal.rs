@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::{Key, RecordError, Request, Value, Write};
 
 /// The most bytes one batch may have on disk.
-pub const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const BATCH_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// A file below this size is never rewritten.
 pub const COMPACT_BYTES_MIN: u64 = 4 * 1024 * 1024;
@@ -302,7 +302,7 @@ impl Journal {
         for (key, value) in &self.table {
             frame_bytes += key.len() + value.len();
             frame.state.push((key.clone(), Some(value.clone())));
-            if frame_bytes > BATCH_BYTES_MAX / 8 {
+            if frame_bytes > BATCH_BYTES_MAX / 16 {
                 bytes.extend(self.frame_bytes(&frame)?);
                 frame.state.clear();
                 frame_bytes = 0;

@@ -16,6 +16,27 @@
 //! and the next start resumes from there: RUNNING connectors start again, PAUSED ones come up paused, STOPPED ones stay
 //! stopped.
 //!
+//! # For those who ask
+//!
+//! ```no_run
+//! # use std::path::Path;
+//! # use tidegate_herder::{Config, Journal, Settings, Target, TaskHost, start};
+//! # async fn example(host: impl TaskHost, config: Config) -> Result<(), Box<dyn std::error::Error>> {
+//! // The caller holds a lock on the directory: one process at a time.
+//! let journal = Journal::open(Path::new(".tidegate"))?;
+//! let (handle, ended) = start(Settings::new("connect-cluster", "127.0.0.1:8083"), journal, host).await?;
+//! handle.create_connector("orders", config, Target::Running).await?;
+//! println!("{}", handle.status("orders").await?.connector.state);
+//! handle.shutdown().await?;
+//! ended.await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Error`]'s variants are answers: `NotFound` 404, `AlreadyExists` and `Conflict` 409, `BadRequest` 400, `Unavailable`
+//! 500; their texts are Kafka Connect's. Right after a create a connector has no tasks and its instance is UNASSIGNED:
+//! both follow.
+//!
 //! # For those who implement [`TaskHost`]
 //!
 //! * Calls about one [`RunId`] never overlap, except `abandon`. A [`RunId`] is never used twice.

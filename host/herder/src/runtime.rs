@@ -15,20 +15,23 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::cluster::{
-    Body, Config, ConnectorKey, Incarnation, Instance, Key, Millis, Outcome, PutConnector, Request, RequestId,
-    Revision, RunId, RunState, State, Target, Tenant, Value, Write, leader, worker,
+    Body, Config, ConnectorKey, Incarnation, Instance, Key, Millis, Outcome, PutConnector, RECORD_BYTES_MAX, Request,
+    RequestId, Revision, RunId, RunState, State, Target, Tenant, Value, Write, leader, worker,
 };
 use crate::handle::{ConnectorInfo, ConnectorStatus, Error, Handle, InstanceStatus, Message, Reply, Verb, refusal};
 use crate::host::{
     ConnectorSpec, Failure, HostEvent, Refusal, Reporter, TaskHost, TaskSpec, ValidateRequest, Validated,
 };
-use crate::journal::{Journal, JournalError};
+use crate::journal::{BATCH_BYTES_MAX, Journal, JournalError};
 
 /// How many verbs may wait in the mailbox before callers wait to get in.
 const MAILBOX_MAX: usize = 256;
 
-/// How many requests are decided and stored together.
-const BATCH_REQUESTS_MAX: usize = 64;
+/// How many verbs, and how many reports, are decided and stored together. A request and what it leads to are two records
+/// of bounded size, which escaping at most doubles: twice this many stay below what the journal takes as one batch.
+const BATCH_REQUESTS_MAX: usize = 16;
+
+const _: () = assert!(2 * BATCH_REQUESTS_MAX * 2 * 2 * RECORD_BYTES_MAX < BATCH_BYTES_MAX);
 
 /// How many configurations are checked at the same time.
 const VALIDATIONS_MAX: usize = 64;
@@ -279,12 +282,12 @@ impl<H: TaskHost> Runtime<H> {
         let (bodies, waiters): (Vec<Body>, Vec<Waiter>) = asked.unzip();
         let requests: Vec<Request> = reports.iter().cloned().chain(bodies).map(|body| self.request(body)).collect();
 
+        let now = self.now();
         let result = match &mut self.leader {
             None => Err(None),
             Some(leader) => {
                 let first = self.journal.as_ref().expect("no append is under way").next_request();
                 let numbered = (first..).zip(requests.iter().cloned()).collect();
-                let now = Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX));
                 let mut commands = Vec::new();
                 leader.step(now, leader::Event::Requests(numbered), &mut commands);
                 self.commit(&requests, commands).await.map_err(Some)
@@ -439,7 +442,7 @@ impl<H: TaskHost> Runtime<H> {
                 self.queue.push_back((Body::Restart { connector, scope }, waiter));
             }
             Message::Publish { manifest, reply } => {
-                self.queue.push_back((Body::PublishPlugin { manifest }, Waiter::Publish { reply }));
+                self.enqueue(Body::PublishPlugin { manifest }, Waiter::Publish { reply });
             }
             Message::List { tenant, reply } => {
                 let of_tenant = state.connectors.keys().filter(|connector| connector.tenant == tenant);
@@ -517,7 +520,17 @@ impl<H: TaskHost> Runtime<H> {
             tasks_max: validated.tasks_max,
             target: put.create.unwrap_or_default(),
         };
-        self.queue.push_back((Body::PutConnector(Box::new(body)), Waiter::Put(put)));
+        self.enqueue(Body::PutConnector(Box::new(body)), Waiter::Put(put));
+    }
+
+    /// Queues a request whose size others choose, unless it is too large for the log.
+    fn enqueue(&mut self, body: Body, waiter: Waiter) {
+        let request = self.request(body);
+        let bytes = request.encode().len();
+        match bytes > RECORD_BYTES_MAX {
+            true => self.settle(waiter, Outcome::TooLarge { bytes }),
+            false => self.queue.push_back((request.body, waiter)),
+        }
     }
 
     /// Answers a request with its outcome.

@@ -59,6 +59,12 @@ fn play(world: &mut World, hung: &mut BTreeSet<String>, statement: &str) {
             let error = CallError { trace: words[2].to_owned(), retriable: flag("retriable") };
             return world.finish(&name, index, Some(error));
         }
+        "late" => {
+            while !world.late.is_empty() {
+                world.hear_late(0);
+            }
+            return;
+        }
         "reconfigure" => {
             let (name, run) = running(world, words[1]);
             return world.step_worker(&name, worker::Event::Reconfigure(run));
@@ -415,6 +421,34 @@ fn a_stop_that_does_not_end_is_abandoned_after_the_grace() {
           w: abandon c/0@1
         > unhang c/0
         = nothing
+    "#]],
+    );
+}
+
+#[test]
+fn late_words_about_an_earlier_run_are_not_believed() {
+    check(
+        "join w; create c; fail c/0 boom; restart c/0; hang c; restart c; wait 5s; unhang c; late",
+        expect![[r#"
+        > join w
+        > create c
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c/0 boom
+          w: abandon c/0@1
+        > restart c/0
+          w: start c/0@2
+        > hang c
+        > restart c
+          w: stop within 5000ms c@1
+        > wait 5s
+          w: abandon c@1
+          w: start c@2
+        > unhang c
+          w: ask c@2
+        > late
+        = c RUNNING, c/0 RUNNING
     "#]],
     );
 }

@@ -29,6 +29,9 @@ enum Action {
     Lose { worker: u8 },
     NewLeader,
     Reboot,
+    ReadAgain { request: usize },
+    AskAgain { request: usize },
+    HearLate { word: usize },
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -55,6 +58,9 @@ fn action() -> impl Strategy<Value = Action> {
         1 => worker.prop_map(|worker| Lose { worker }),
         1 => Just(NewLeader),
         1 => Just(Reboot),
+        1 => (0usize..40).prop_map(|request| ReadAgain { request }),
+        1 => (0usize..40).prop_map(|request| AskAgain { request }),
+        3 => (0usize..10).prop_map(|word| HearLate { word }),
     ]
 }
 
@@ -81,6 +87,9 @@ fn act(world: &mut World, action: Action) {
         Action::Lose { worker } => return world.lose(&name(worker)),
         Action::NewLeader => return world.lead(),
         Action::Reboot => return world.reboot(),
+        Action::ReadAgain { request } => return world.read_again(request),
+        Action::AskAgain { request } => return world.ask_again(request),
+        Action::HearLate { word } => return world.hear_late(word),
         Action::Wait { duration_ms } => {
             // Time passes, but nothing else happens by itself.
             world.now = Millis(world.now.0 + duration_ms);

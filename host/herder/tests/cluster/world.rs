@@ -27,6 +27,10 @@ pub(crate) struct World {
     boots: u64,
     /// Every run ever started: none may start twice.
     started: BTreeSet<RunId>,
+    /// Every request ever decided, with its offset.
+    pub(crate) decided: Vec<(u64, Request)>,
+    /// Words about runs that are over, for workers that may still hear them.
+    pub(crate) late: Vec<(String, worker::Event)>,
 }
 
 /// A worker and its host.
@@ -56,6 +60,8 @@ impl World {
             next_request: 0,
             boots: 0,
             started: BTreeSet::new(),
+            decided: Vec::new(),
+            late: Vec::new(),
         };
         world.lead();
         world
@@ -121,8 +127,43 @@ impl World {
         let request = Request::decode(&request.encode()).unwrap();
         let offset = self.next_request;
         self.next_request += 1;
+        self.decided.push((offset, request.clone()));
         self.step_leader(leader::Event::Requests(vec![(offset, request)]));
         assert_eq!(self.leader.state().applied, Some(offset));
+    }
+
+    /// The leader reads a request again that it has decided: nothing may come of it.
+    pub(crate) fn read_again(&mut self, index: usize) {
+        if let Some(decided) = self.decided.get(index).cloned() {
+            let before = self.log.len();
+            self.step_leader(leader::Event::Requests(vec![decided]));
+            assert_eq!(self.log.len(), before, "a request is decided once");
+        }
+    }
+
+    /// Somebody who got no answer asks again: only how far requests are decided may change.
+    pub(crate) fn ask_again(&mut self, index: usize) {
+        let Some((_, request)) = self.decided.get(index).cloned() else { return };
+        if self.leader.state().outcomes.contains_key(&request.id) {
+            let before = self.leader.state().clone();
+            self.request(request);
+            let after = State { applied: before.applied, ..self.leader.state().clone() };
+            assert_eq!(after, before, "a repetition changes nothing");
+        }
+    }
+
+    /// A worker hears a late word about a run that is over: it must not care.
+    pub(crate) fn hear_late(&mut self, index: usize) {
+        if index >= self.late.len() {
+            return;
+        }
+        let (name, event) = self.late.remove(index);
+        if self.nodes.contains_key(&name) {
+            let before = self.told.len();
+            let reports = self.node(&name).reports.len();
+            self.step_worker(&name, event.clone());
+            assert_eq!((self.told.len(), self.node(&name).reports.len()), (before, reports), "{event:?} was believed");
+        }
     }
 
     pub(crate) fn step_leader(&mut self, event: leader::Event) {
@@ -137,8 +178,9 @@ impl World {
             let keys: BTreeSet<&Key> = writes.iter().map(|write| &write.key).collect();
             assert_eq!(keys.len(), writes.len(), "one record for each key");
             self.check_epochs(&writes);
-            self.nodes.values_mut().for_each(|node| node.inbox.push_back(writes.clone()));
             writes.iter().for_each(|write| self.stored.apply(write.clone()));
+            self.check_tasks(&writes);
+            self.nodes.values_mut().for_each(|node| node.inbox.push_back(writes.clone()));
             self.log.push(writes);
         }
         assert_eq!(self.stored, *self.leader.state(), "the log says what the leader thinks");
@@ -157,6 +199,17 @@ impl World {
             let same_run =
                 before.owner == after.owner && before.uid == after.uid && before.generation == after.generation;
             assert!(same_run || raised == 1, "{subject} changed under one epoch: {before:?} to {after:?}");
+        }
+    }
+
+    /// A task set belongs to the connector as it is, and a stopped connector has none.
+    fn check_tasks(&self, writes: &[Write]) {
+        for write in writes {
+            let (Key::Tasks(key), Some(Value::Tasks(tasks))) = (&write.key, &write.value) else { continue };
+            let connector = &self.stored.connectors[key];
+            assert_eq!((tasks.uid, tasks.rev), (connector.uid, connector.rev), "the task set of {key}");
+            assert_eq!(tasks.config, connector.config);
+            assert!(connector.target != Target::Stopped || tasks.tasks.is_empty(), "{key} is stopped");
         }
     }
 
@@ -233,6 +286,15 @@ impl World {
             }
             worker::Command::Abandon(run) => {
                 self.told.push(format!("  {name}: abandon {run}"));
+                for event in [
+                    worker::Event::Stopped(run.clone()),
+                    worker::Event::Returned(run.clone(), Ok(())),
+                    worker::Event::Failed(run.clone(), "too late".to_owned()),
+                    worker::Event::TaskConfigs(run.clone(), Ok(Vec::new())),
+                    worker::Event::Reconfigure(run.clone()),
+                ] {
+                    self.late.push((name.to_owned(), event));
+                }
                 let node = self.node(name);
                 node.alive.remove(&run);
                 node.calls.retain(|(id, _)| *id != run);

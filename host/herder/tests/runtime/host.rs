@@ -1,4 +1,4 @@
-//! A host that does what configurations say: `tasks=N` tasks, and `start`, `stop` or `validate` that say `hang`, `no` or
+//! A host that does what configurations say: `tasks=N` tasks, each with a copy of `each`, and `start`, `stop` or `validate` that say `hang`, `no` or
 //! `panic`.
 
 use std::collections::BTreeMap;
@@ -102,8 +102,11 @@ impl TaskHost for FakeHost {
     }
 
     async fn task_configs(&self, run: RunId, _tasks_max: u32) -> Result<Vec<Config>, Failure> {
-        let tasks = self.config_of(&run).get("tasks").map_or(0, |tasks| tasks.parse::<u32>().unwrap());
-        Ok((0..tasks).map(|index| Config::from([("task".to_owned(), index.to_string())])).collect())
+        let config = self.config_of(&run);
+        let tasks = config.get("tasks").map_or(0, |tasks| tasks.parse::<u32>().unwrap());
+        let each = config.get("each").cloned().unwrap_or_default();
+        let task = |index: u32| [("task".to_owned(), index.to_string()), ("each".to_owned(), each.clone())];
+        Ok((0..tasks).map(|index| Config::from(task(index))).collect())
     }
 
     async fn pause(&self, run: RunId) -> Result<(), Failure> {

@@ -203,7 +203,16 @@ async fn refusals_say_what_kafka_connect_says() {
     assert_eq!(bad, Err(Error::BadRequest { message: "1 error".to_owned(), problems }));
     let big = config(&format!("big={}", "x".repeat(1_000_000)));
     assert!(matches!(handle.create_connector("e", big, Target::Running).await, Err(Error::BadRequest { .. })));
-    assert_eq!(handle.connectors().await.unwrap(), ["c"]);
+    let many = config(&format!("tasks=9 each={}", "x".repeat(110_000)));
+    handle.create_connector("f", many, Target::Running).await.unwrap();
+    herder.until("f", "FAILED").await;
+    let trace = handle.status("f").await.unwrap().connector.trace.unwrap();
+    assert!(trace.starts_with("the 9 task configurations of connector \"f\" need a record of"), "{trace}");
+    handle.create_connector("g", config("tasks=11"), Target::Running).await.unwrap();
+    herder.until("g", "FAILED").await;
+    let trace = handle.status("g").await.unwrap().connector.trace.unwrap();
+    assert!(trace.starts_with("The connector g has generated 11 tasks, which is greater than 10"), "{trace}");
+    assert_eq!(handle.connectors().await.unwrap(), ["c", "f", "g"]);
     herder.stop().await;
 }
 
