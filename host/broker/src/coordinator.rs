@@ -43,10 +43,14 @@ impl Inner {
             // A client that is no longer there has dropped its receiver.
             match answer {
                 Answer::Join(waiter, result) => {
-                    self.joining.remove(&waiter).map(|client| client.send(result));
+                    if let Some(client) = self.joining.remove(&waiter) {
+                        let _ = client.send(result);
+                    }
                 }
                 Answer::Sync(waiter, result) => {
-                    self.syncing.remove(&waiter).map(|client| client.send(result));
+                    if let Some(client) = self.syncing.remove(&waiter) {
+                        let _ = client.send(result);
+                    }
                 }
             }
         }

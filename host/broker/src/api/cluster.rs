@@ -67,7 +67,7 @@ pub(super) fn unsupported_version() -> ApiVersionsResponse {
 pub(super) fn metadata(core: &Core, caller: &Caller, request: MetadataRequest) -> MetadataResponse {
     let asked = request.topics.filter(|topics| caller.version > 0 || !topics.is_empty());
     let topics = match asked {
-        None => core.topics().iter().map(|topic| describe_topic(topic)).collect(),
+        None => core.topics().iter().map(describe_topic).collect(),
         Some(asked) => asked
             .iter()
             .map(|asked| {

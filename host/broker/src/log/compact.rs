@@ -58,8 +58,9 @@ impl Log {
         let closed: Vec<&Segment> = self.segments[..self.segments.len().saturating_sub(1)]
             .iter()
             .take_while(|segment| {
-                segment.next_offset <= stable
-                    && now_ms.saturating_sub(segment.max_timestamp) >= self.config.min_compaction_lag_ms
+                // Without a lag timestamps do not matter, also not those of producers whose clocks are ahead.
+                let lag = self.config.min_compaction_lag_ms;
+                segment.next_offset <= stable && (lag <= 0 || now_ms.saturating_sub(segment.max_timestamp) >= lag)
             })
             .collect();
         let total: u64 = closed.iter().map(|segment| segment.bytes).sum();

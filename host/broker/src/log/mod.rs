@@ -455,3 +455,187 @@ impl ReadPlan {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::tests::{produced, produced_by};
+    use kafka_protocol::records::Compression;
+    use std::collections::BTreeMap;
+
+    fn config(change: &[(&str, &str)]) -> Arc<LogConfig> {
+        let set: BTreeMap<String, String> =
+            change.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        Arc::new(crate::topic_config::log_config(&set))
+    }
+
+    fn open(dir: &Path, change: &[(&str, &str)]) -> Log {
+        Log::open(dir.to_owned(), config(change), 0, 0).unwrap()
+    }
+
+    fn append(log: &mut Log, bytes: &Bytes, now_ms: i64) -> i64 {
+        let header = batch::verify_produced(bytes).unwrap();
+        log.append(&header, bytes, now_ms).unwrap().base_offset
+    }
+
+    fn one() -> Bytes {
+        produced(&[("k", Some("v"))], Compression::None)
+    }
+
+    #[test]
+    fn a_torn_end_is_cut_off_at_every_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open(dir.path(), &[]);
+        append(&mut log, &one(), 0);
+        let whole = log.bytes();
+        append(&mut log, &produced(&[("a", Some("b")), ("c", None)], Compression::None), 0);
+        let path = log.segments[0].path.clone();
+        let text = fs::read(&path).unwrap();
+        for end in whole as usize..text.len() {
+            fs::write(&path, &text[..end]).unwrap();
+            let mut log = open(dir.path(), &[]);
+            assert_eq!((log.log_end(), log.bytes()), (1, whole), "cut at {end}");
+            assert_eq!(append(&mut log, &one(), 0), 1);
+        }
+        let mut flipped = text.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        fs::write(&path, &flipped).unwrap();
+        assert_eq!(open(dir.path(), &[]).log_end(), 1, "a flipped byte");
+    }
+
+    #[test]
+    fn damage_in_a_closed_segment_is_an_error_and_not_silently_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open(dir.path(), &[("segment.bytes", "1024")]);
+        for _ in 0..40 {
+            append(&mut log, &one(), 0);
+        }
+        let path = log.segments[0].path.clone();
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, &text[..text.len() - 1]).unwrap();
+        let error = Log::open(dir.path().to_owned(), config(&[]), 0, 0).unwrap_err();
+        assert!(error.to_string().contains("00000000000000000000.log"), "{error}");
+    }
+
+    #[test]
+    fn retention_deletes_old_segments_by_time_and_by_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let small = ("segment.bytes", "1024");
+        let mut log = open(dir.path(), &[small]);
+        for _ in 0..100 {
+            append(&mut log, &one(), 0);
+        }
+        assert!(!log.enforce_retention(0).unwrap());
+        log.configure(config(&[small, ("retention.bytes", "3000")]));
+        assert!(log.enforce_retention(0).unwrap());
+        assert!((3_000..=4_200).contains(&log.bytes()), "{} bytes", log.bytes());
+        log.configure(config(&[small, ("retention.ms", "10")]));
+        assert!(log.enforce_retention(2_000).unwrap());
+        assert_eq!((log.log_start(), log.log_end(), log.bytes()), (100, 100, 0));
+        drop(log);
+        let mut log = open(dir.path(), &[]);
+        assert_eq!((log.log_start(), log.log_end()), (100, 100), "also after reopening");
+        assert_eq!(append(&mut log, &one(), 0), 100);
+    }
+
+    #[test]
+    fn retention_and_the_cleaner_stop_at_an_open_transaction() {
+        let dir = tempfile::tempdir().unwrap();
+        let change = [("segment.bytes", "1024"), ("retention.ms", "10"), ("cleanup.policy", "compact,delete")];
+        let mut log = open(dir.path(), &change);
+        append(&mut log, &produced_by(&[("k", Some("v"))], Compression::None, 4, 0, 0, true), 0);
+        for _ in 0..50 {
+            append(&mut log, &one(), 0);
+        }
+        assert_eq!(log.last_stable(), 0);
+        assert!(!log.enforce_retention(5_000).unwrap());
+        assert!(log.plan_cleaning(5_000).is_none());
+        log.append_marker(4, 0, true, 0).unwrap();
+        assert!(log.plan_cleaning(5_000).is_some());
+        assert!(log.enforce_retention(5_000).unwrap());
+    }
+
+    #[test]
+    fn cleaning_works_with_every_codec_and_removes_old_tombstones() {
+        for codec in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+            let dir = tempfile::tempdir().unwrap();
+            let change = [("segment.bytes", "1024"), ("cleanup.policy", "compact"), ("delete.retention.ms", "1000")];
+            let mut log = open(dir.path(), &change);
+            for _ in 0..30 {
+                append(&mut log, &produced(&[("a", Some("1")), ("b", Some("2")), ("gone", None)], codec), 0);
+            }
+            let now_ms = crate::clock::wall_ms() + 5_000;
+            let outcome = log.plan_cleaning(now_ms).unwrap().run().unwrap();
+            log.finish_cleaning(outcome, now_ms).unwrap();
+            let kept: Vec<(i64, String)> = read_all(&log);
+            let active = log.segments.last().unwrap().base_offset;
+            let closed: Vec<_> = kept.iter().filter(|(offset, _)| *offset < active).collect();
+            assert_eq!(closed, [&(active - 3, "a".to_owned()), &(active - 2, "b".to_owned())], "{codec:?}");
+            assert!(log.plan_cleaning(now_ms).is_none(), "nothing is dirty");
+            drop(log);
+            assert_eq!(read_all(&open(dir.path(), &change)), kept, "also after reopening");
+        }
+    }
+
+    fn read_all(log: &Log) -> Vec<(i64, String)> {
+        let mut out = Vec::new();
+        let mut offset = log.log_start();
+        while let Some(plan) = log.plan_read(offset, Isolation::Committed).unwrap() {
+            let slice = plan.read(1 << 20, true).unwrap();
+            let mut rest = &slice.bytes[..];
+            assert!(!rest.is_empty(), "nothing at {offset}");
+            while !rest.is_empty() {
+                let header = batch::verify(rest).unwrap();
+                let (bytes, after) = rest.split_at(header.total_bytes());
+                let unpacked = unpack(&header, bytes).unwrap();
+                for record in Records::new(&header, &unpacked) {
+                    let record = record.unwrap();
+                    out.push((record.offset, String::from_utf8_lossy(record.key.unwrap()).into_owned()));
+                }
+                offset = header.last_offset() + 1;
+                rest = after;
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn records_are_found_by_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open(dir.path(), &[("segment.bytes", "1024"), ("message.timestamp.type", "LogAppendTime")]);
+        for number in 0..100 {
+            append(&mut log, &one(), 1_000 + number);
+        }
+        let find = |timestamp| log.find_by_time(timestamp, Isolation::Committed).unwrap();
+        assert_eq!(find(0), Some((0, 1_000)));
+        assert_eq!(find(1_057), Some((57, 1_057)));
+        assert_eq!(find(2_000), None);
+        assert_eq!(log.find_latest_time(Isolation::Committed).unwrap(), Some((99, 1_099)));
+    }
+
+    #[test]
+    fn every_offset_can_be_read_from_with_any_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open(dir.path(), &[("segment.bytes", "100000")]);
+        let value = "v".repeat(3_000);
+        for number in 0..120 {
+            let large = number % 7 == 0;
+            append(
+                &mut log,
+                &produced(&[("k", Some(if large { &value } else { "v" })), ("l", None)], Compression::None),
+                0,
+            );
+        }
+        for offset in 0..240 {
+            for bytes_max in [0, 100, 5_000, 1 << 20] {
+                let plan = log.plan_read(offset, Isolation::Uncommitted).unwrap().unwrap();
+                let slice = plan.read(bytes_max, true).unwrap();
+                let header = batch::verify(&slice.bytes).unwrap();
+                assert_eq!(header.base_offset, offset / 2 * 2, "offset {offset}, {bytes_max} bytes");
+                assert!(slice.bytes.len() <= bytes_max.max(header.total_bytes()));
+            }
+        }
+        assert!(log.plan_read(240, Isolation::Uncommitted).unwrap().is_none());
+        assert_eq!(log.plan_read(241, Isolation::Uncommitted).unwrap_err(), OutOfRange);
+    }
+}
