@@ -22,6 +22,9 @@ pub mod columns;
 pub mod edits;
 pub mod offset;
 
+pub mod json;
+pub mod view;
+
 pub use arena::{ARENA_BYTES_MAX, RECORDS_MAX, REFERRED_BYTES_MAX};
 pub use batch::{BatchReader, BatchWriter, Encoding};
 pub use cell::Cell;

@@ -194,7 +194,7 @@ impl View<'_> {
                     out.extend_from_slice(self.bytes(record, base, start, end));
                     return Ok(());
                 }
-                self.prepare_splice(layout, schemas);
+                self.prepare_splice(layout, form, schemas);
                 self.write_fields(record, layout, slots, form, out)
             }
         }
@@ -254,7 +254,9 @@ impl View<'_> {
         }
     }
 
-    fn prepare_splice(&mut self, id: LayoutId, schemas: &SchemaTable) {
+    /// The records of a layout all have the same form: either all of a view is nodes or nothing is.
+    fn prepare_splice(&mut self, id: LayoutId, form: Form, schemas: &SchemaTable) {
+        let json = matches!(form, Form::Json(_));
         let at = id.0 as usize;
         if self.splices.len() <= at {
             self.splices.resize_with(self.layouts.len(), || None);
@@ -266,7 +268,7 @@ impl View<'_> {
         let mut splice = Splice::default();
         for (at, field) in layout.fields.iter().enumerate() {
             match field.origin {
-                Origin::Slot(slot) if !field.renamed => match splice.pieces.last_mut() {
+                Origin::Slot(slot) if !field.renamed && json => match splice.pieces.last_mut() {
                     Some(Piece::Run(_, last)) if *last + 1 == slot => *last = slot,
                     _ => splice.pieces.push(Piece::Run(slot, slot)),
                 },
@@ -523,8 +525,8 @@ impl View<'_> {
             }
             Encoding::Tlv => {
                 self.check_depth(record, side)?;
-                if let Body::Fields { layout, .. } = part_body(self, side, record) {
-                    self.prepare_splice(layout, schemas);
+                if let Body::Fields { layout, form, .. } = self.sides[side as usize][record].body {
+                    self.prepare_splice(layout, form, schemas);
                     if let Some(Some(Splice { error: Some(error), .. })) = self.splices.get(layout.0 as usize) {
                         return Err(error.clone());
                     }
@@ -546,10 +548,6 @@ impl View<'_> {
     }
 }
 
-fn part_body(view: &View<'_>, side: Side, record: usize) -> Body {
-    view.sides[side as usize][record].body
-}
-
 /// What is left to do to write a key or value once it cannot fail any more.
 enum Prepared {
     Null,
@@ -560,7 +558,7 @@ enum Prepared {
     Node,
 }
 
-fn stage(side: Side) -> Stage {
+pub(super) fn stage(side: Side) -> Stage {
     match side {
         Side::Value => Stage::ValueConverter,
         Side::Key => Stage::KeyConverter,

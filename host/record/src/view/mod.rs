@@ -12,23 +12,28 @@
 //! from (`source.rs`). Edits to what lies deeper, and edits that change the structure, go through trees (`structure.rs`).
 //! Names, shapes and schema texts outlive a batch in a [`Workspace`].
 
-//mod apply;
+mod apply;
 mod decode;
 mod encode;
+mod fit;
 mod layout;
 mod nodes;
 mod plan;
-//mod read;
+mod read;
 mod source;
 mod structure;
 mod typed;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
+pub use crate::edits::FailureKind;
 use crate::json::{NameId, Scanner, ShapeId, Slot};
 use crate::value::JsonOptions;
 use crate::{SchemaId, Value};
-//pub use apply::{NotApplied, Reshapes};
+pub use apply::{NotApplied, Reshapes};
 pub use decode::{Converter, Converters, HeaderConverter, Message};
 pub use encode::Written;
 use layout::{LayoutId, Layouts};
@@ -50,16 +55,6 @@ pub enum Stage {
     ValueConverter,
     HeaderConverter,
     Transformation,
-}
-
-/// Which of Connect's exceptions a failure is (`wit/BATCH.md`, "Edits").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureKind {
-    Data,
-    Config,
-    IllegalArgument,
-    NullPointer,
-    Other,
 }
 
 /// Why a record does not go on.
@@ -260,9 +255,7 @@ impl<'a> View<'a> {
     /// Topic and partition that a record had when it came.
     pub fn original(&self, record: usize) -> (&str, i32) {
         match &self.originals {
-            Some(originals) => {
-                (&self.topic_names[originals[record].topic as usize], originals[record].partition)
-            }
+            Some(originals) => (&self.topic_names[originals[record].topic as usize], originals[record].partition),
             None => (self.topic(record), self.partition(record)),
         }
     }

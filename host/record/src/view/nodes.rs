@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::decode::Message;
+use super::layout::{Layout, LayoutId, Origin};
 use super::plan::Side;
 use super::source::{Base, Source, string_inside};
-use super::{Body, Form, Header, Part, State, View};
+use super::{Body, Failure, FailureKind, Form, Header, Part, State, View};
 use crate::batch::{BatchReader, Datum, Encoding};
-use crate::json::Slot;
 use crate::json::scan::{skip_space, value};
+use crate::json::{ShapeId, Slot};
+use crate::schema::Kind;
 use crate::tlv::{Dictionary, NESTING_MAX, Name, Node, Tag, Writer};
 use crate::{Schema, SchemaId, SchemaTable};
 
@@ -30,8 +32,8 @@ impl<'a> View<'a> {
                 headers: &[],
             });
             self.flags[record] = batch.flags(at);
-            self.push_datum(Side::Value, batch.value(at), batch.value_encoding());
-            self.push_datum(Side::Key, batch.key(at), batch.key_encoding());
+            self.push_datum(Side::Value, batch.value(at), batch.value_encoding(), schemas);
+            self.push_datum(Side::Key, batch.key(at), batch.key_encoding(), schemas);
             let first = self.headers.len() as u32;
             for header in batch.headers(at) {
                 let name = self.workspace.scanner.shapes.intern(header.name);
@@ -59,13 +61,14 @@ impl<'a> View<'a> {
         self.states.push(State::Live);
     }
 
-    fn push_datum(&mut self, side: Side, datum: Datum<'a>, encoding: Encoding) {
+    fn push_datum(&mut self, side: Side, datum: Datum<'a>, encoding: Encoding, schemas: &SchemaTable) {
+        let record = self.sides[side as usize].len();
         let original = datum.bytes.unwrap_or_default();
         let base = Base::Original(side);
         let body = match (datum.bytes, encoding) {
             (None, _) => Body::Whole(Source::NULL),
             (Some(bytes), Encoding::Tlv) => match Node::read(bytes) {
-                Ok((node, _)) => self.node_body(base, original, node, datum.schema),
+                Ok((node, _)) => self.node_body(base, original, node, datum.schema, schemas),
                 Err(_) => Body::Whole(Source::NULL),
             },
             (Some(bytes), Encoding::Raw | Encoding::Text) => {
@@ -74,9 +77,62 @@ impl<'a> View<'a> {
             }
         };
         self.sides[side as usize].push(Part { original, schema: datum.schema, body });
+        if let Some(schema) = schemas.get(datum.schema)
+            && let Err(message) = self.check_schema(record, side, schema)
+        {
+            let stage = super::encode::stage(side);
+            self.fail(record, Failure { stage, kind: FailureKind::Data, message });
+        }
     }
 
-    fn node_body(&mut self, base: Base, original: &'a [u8], node: Node<'a>, schema: SchemaId) -> Body {
+    /// Makes the values of a record fit the schema that its source named.
+    fn check_schema(&mut self, record: usize, side: Side, schema: &Arc<Schema>) -> Result<(), String> {
+        let part = &self.sides[side as usize][record];
+        let id = part.schema;
+        let body = match part.body {
+            // A tombstone is a tombstone, whatever the schema says.
+            Body::Whole(source) if source == Source::NULL => return Ok(()),
+            Body::Whole(source) => Body::Whole(self.fit(record, source, None, schema)?),
+            Body::Fields { layout, slots, form, start, end } => {
+                let Kind::Struct(_) = schema.kind else {
+                    return Err(format!("a struct where the schema says {}", schema.kind.connect_name()));
+                };
+                let mut own: Option<Layout> = None;
+                for at in 0..self.layouts.get(layout).fields.len() {
+                    let field = &self.layouts.get(layout).fields[at];
+                    let (name, origin) = (field.name, field.origin);
+                    let Some(to) = field.schema.clone() else {
+                        return Err(format!("field \"{}\" is not in the schema", self.name(name)));
+                    };
+                    let source = self.resolve(record, origin, slots, form);
+                    let fitted = self
+                        .fit(record, source, None, &to)
+                        .map_err(|message| format!("field \"{}\": {message}", self.name(name)))?;
+                    if fitted != source {
+                        let own = own.get_or_insert_with(|| self.layouts.get(layout).clone());
+                        own.fields[at].origin = Origin::Constant(fitted);
+                    }
+                }
+                let layout = own.map_or(layout, |own| self.layouts.add(own));
+                if let Some(missing) = self.missing_field(layout, schema) {
+                    return Err(missing);
+                }
+                debug_assert_eq!(self.layouts.get(layout).schema, id);
+                Body::Fields { layout, slots, form, start, end }
+            }
+        };
+        self.sides[side as usize][record].body = body;
+        Ok(())
+    }
+
+    fn node_body(
+        &mut self,
+        base: Base,
+        original: &'a [u8],
+        node: Node<'a>,
+        schema: SchemaId,
+        schemas: &SchemaTable,
+    ) -> Body {
         // All of it was checked when the batch was read, so a payload is a part of the bytes it came in.
         let position = |payload: &[u8]| payload.as_ptr() as usize - original.as_ptr() as usize;
         let start = position(node.payload) as u32;
@@ -96,13 +152,28 @@ impl<'a> View<'a> {
         }
         let shape = self.workspace.scanner.shapes.shape(&members);
         self.members = members;
-        Body::Fields {
-            layout: self.layouts.of_shape(shape, &self.workspace.scanner.shapes),
-            slots,
-            form: Form::Nodes(base),
-            start: whole.start,
-            end: whole.end,
+        let layout = match schemas.get(schema) {
+            None => self.layouts.of_shape(shape, &self.workspace.scanner.shapes),
+            Some(tree) => self.layout_of_nodes(shape, schema, tree),
+        };
+        Body::Fields { layout, slots, form: Form::Nodes(base), start: whole.start, end: whole.end }
+    }
+
+    /// The layout of structs of nodes: as they came, each field with its schema if the schema has it.
+    fn layout_of_nodes(&mut self, shape: ShapeId, id: SchemaId, schema: &Arc<Schema>) -> LayoutId {
+        if let Some(layout) = self.typed_layouts.get(&(shape, id)) {
+            return *layout;
         }
+        let plain = self.layouts.of_shape(shape, &self.workspace.scanner.shapes);
+        let mut layout = self.layouts.get(plain).clone();
+        layout.schema = id;
+        for field in &mut layout.fields {
+            let name = self.workspace.scanner.shapes.name(field.name);
+            field.schema = schema.field(name).map(|own| Arc::clone(&own.schema));
+        }
+        let layout = self.layouts.add(layout);
+        self.typed_layouts.insert((shape, id), layout);
+        layout
     }
 
     pub(super) fn node_source(&self, record: usize, base: Base, slot: Slot) -> Source {
@@ -141,16 +212,26 @@ impl<'a> View<'a> {
             Body::Whole(source) => {
                 self.write_source_node(record, None, source, schemas.get(part.schema), writer, names);
             }
-            Body::Fields { layout, slots, form, .. } => {
+            Body::Fields { .. } => {
                 let tag = if part.schema == SchemaId::NONE { Tag::Map } else { Tag::Struct };
                 let open = writer.open(Name::None, tag);
-                for field in &self.layouts.get(layout).fields {
-                    let source = self.resolve(record, field.origin, slots, form);
-                    let name = Some(self.name(field.name));
-                    self.write_source_node(record, name, source, field.schema.as_ref(), writer, names);
-                }
+                self.write_field_nodes(record, side, writer, names);
                 writer.close(open);
             }
+        }
+    }
+
+    /// Appends the payload of an object: its fields as nodes.
+    pub(super) fn write_payload(&self, record: usize, side: Side, out: &mut Vec<u8>, names: &mut Dictionary) {
+        self.write_field_nodes(record, side, &mut Writer::new(out), names);
+    }
+
+    fn write_field_nodes(&self, record: usize, side: Side, writer: &mut Writer<'_>, names: &mut Dictionary) {
+        let Body::Fields { layout, slots, form, .. } = self.sides[side as usize][record].body else { return };
+        for field in &self.layouts.get(layout).fields {
+            let source = self.resolve(record, field.origin, slots, form);
+            let name = Some(self.name(field.name));
+            self.write_source_node(record, name, source, field.schema.as_ref(), writer, names);
         }
     }
 
@@ -212,7 +293,7 @@ fn node_source(bytes: &[u8], base: Base, slot: Slot) -> Source {
 }
 
 /// Levels of arrays and objects in a JSON text that the scanner has accepted, and one for the scalars inside.
-fn depth(text: &[u8]) -> usize {
+pub(super) fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (1usize, 1, false, false);
     for &byte in text {
         match byte {
@@ -232,7 +313,7 @@ fn depth(text: &[u8]) -> usize {
 
 /// Writes a JSON text without a schema as nodes, in one pass. The scanner has accepted the text and
 /// [`View::check_depth`] its depth, so it may recurse and need not check.
-struct JsonNodes<'n, 'w, 't> {
+pub(super) struct JsonNodes<'n, 'w, 't> {
     text: &'t [u8],
     at: usize,
     writer: &'n mut Writer<'w>,
@@ -241,6 +322,17 @@ struct JsonNodes<'n, 'w, 't> {
 }
 
 impl JsonNodes<'_, '_, '_> {
+    /// Appends the payload of an array or object.
+    pub(super) fn write_payload(text: &[u8], out: &mut Vec<u8>, names: &mut Dictionary) {
+        let mut writer = Writer::new(out);
+        let mut nodes = JsonNodes { text, at: 0, writer: &mut writer, names, scratch: Vec::new() };
+        match nodes.byte() {
+            b'{' => nodes.members(),
+            b'[' => nodes.items(),
+            _ => {}
+        }
+    }
+
     fn byte(&self) -> u8 {
         self.text.get(self.at).copied().unwrap_or(0)
     }
@@ -258,31 +350,12 @@ impl JsonNodes<'_, '_, '_> {
         match self.byte() {
             b'{' => {
                 let open = self.writer.open(name, Tag::Map);
-                self.at += 1;
-                self.space();
-                while self.byte() == b'"' {
-                    let end = self.scalar_end();
-                    let inside = string_inside(&self.text[self.at..end], &mut self.scratch);
-                    let name = std::str::from_utf8(inside).unwrap_or_default().to_owned();
-                    self.at = end;
-                    self.space();
-                    self.at += 1;
-                    self.space();
-                    self.value(Some(&name));
-                    self.separator();
-                }
-                self.at += 1;
+                self.members();
                 self.writer.close(open);
             }
             b'[' => {
                 let open = self.writer.open(name, Tag::Array);
-                self.at += 1;
-                self.space();
-                while self.at < self.text.len() && self.byte() != b']' {
-                    self.value(None);
-                    self.separator();
-                }
-                self.at += 1;
+                self.items();
                 self.writer.close(open);
             }
             first => {
@@ -297,6 +370,33 @@ impl JsonNodes<'_, '_, '_> {
                 }
             }
         }
+    }
+
+    fn members(&mut self) {
+        self.at += 1;
+        self.space();
+        while self.byte() == b'"' {
+            let end = self.scalar_end();
+            let inside = string_inside(&self.text[self.at..end], &mut self.scratch);
+            let name = std::str::from_utf8(inside).unwrap_or_default().to_owned();
+            self.at = end;
+            self.space();
+            self.at += 1;
+            self.space();
+            self.value(Some(&name));
+            self.separator();
+        }
+        self.at += 1;
+    }
+
+    fn items(&mut self) {
+        self.at += 1;
+        self.space();
+        while self.at < self.text.len() && self.byte() != b']' {
+            self.value(None);
+            self.separator();
+        }
+        self.at += 1;
     }
 
     fn separator(&mut self) {

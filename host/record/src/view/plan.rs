@@ -1,6 +1,7 @@
 //! What a transform reads and writes, and which records it is shown.
 
 use super::View;
+pub use crate::edits::Place as Side;
 
 /// Which part of a record (`wit/types.wit`, `place`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +21,17 @@ pub enum Place {
 pub struct Column {
     pub place: Place,
     pub path: Vec<String>,
+}
+
+impl Place {
+    /// The key or the value, if it is one of them.
+    pub(super) fn side(self) -> Option<Side> {
+        match self {
+            Place::Value => Some(Side::Value),
+            Place::Key => Some(Side::Key),
+            _ => None,
+        }
+    }
 }
 
 impl Column {
@@ -58,23 +70,6 @@ impl Column {
 pub struct Plan {
     pub read: Vec<Column>,
     pub write: Vec<Column>,
-}
-
-/// The key or the value: what has fields and a schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    Value = 0,
-    Key = 1,
-}
-
-impl Side {
-    pub(super) fn of(place: Place) -> Option<Side> {
-        match place {
-            Place::Value => Some(Side::Value),
-            Place::Key => Some(Side::Key),
-            _ => None,
-        }
-    }
 }
 
 /// The records that a step sees, in their order: what row 0, 1, … of its columns and edits are. Records that were dropped
