@@ -3,9 +3,8 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,36 +27,32 @@ fn child_process_that_runs_a_broker() {
     }
 }
 
+/// A broker in a process of its own, which is killed (as by `kill -9`) when this is dropped.
 struct Victim(Child);
 
 impl Victim {
-    /// A broker in a process of its own. `limit_blocks` bounds the size of each file that it writes (512 bytes each).
+    /// Starts one. `limit_blocks` bounds the size of each file that it writes (512 bytes each).
     fn start(dir: &Path, limit_blocks: Option<u32>) -> (Victim, SocketAddr) {
         let _ = fs::remove_file(dir.join("address"));
         let limit = limit_blocks.map_or("unlimited".to_owned(), |blocks| blocks.to_string());
-        let child = Command::new("sh")
-            .arg("-c")
-            // A file that is too large is an error of the write, not a signal.
-            .arg("trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"")
-            .args(["sh", &limit])
-            .arg(env::current_exe().unwrap())
-            .args(["--exact", CHILD])
-            .arg(format!("dir={}", dir.display()))
-            .process_group(0)
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new("sh");
+        // A file that is too large is an error of the write, not a signal.
+        command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &limit]);
+        command.arg(env::current_exe().unwrap()).args(["--exact", CHILD]).arg(format!("dir={}", dir.display()));
+        let victim = Victim(command.stdout(Stdio::null()).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Ok(address) = fs::read_to_string(dir.join("address")) {
-                return (Victim(child), address.parse().unwrap());
+                return (victim, address.parse().unwrap());
             }
             assert!(Instant::now() < deadline, "the child does not come up");
             thread::sleep(Duration::from_millis(10));
         }
     }
+}
 
-    fn kill(mut self) {
+impl Drop for Victim {
+    fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -85,7 +80,7 @@ fn a_broker_that_is_killed_keeps_every_acknowledged_record() {
             }
         });
         acknowledged.extend(receiver.iter().take(500));
-        victim.kill();
+        drop(victim);
         producing.join().unwrap();
         acknowledged.extend(receiver.try_iter());
     }
@@ -121,7 +116,7 @@ fn a_write_that_fails_is_an_error_for_the_client_and_leaves_nothing_torn() {
     assert_eq!(client.produce("t", batch(&[&value], NOBODY)).0, STORAGE_ERROR, "and the broker still answers");
     assert_eq!(client.produce("t", batch(&["small=1"], NOBODY)), (0, acknowledged), "what fits goes in");
     assert_eq!(client.read("t", 0, false).len() as i64, acknowledged + 1);
-    victim.kill();
+    drop(victim);
     let survivor = broker(dir.path(), |_| {});
     let mut client = Client::connect(survivor.address());
     assert_eq!(client.read("t", 0, false).len() as i64, acknowledged + 1);

@@ -28,6 +28,9 @@ pub(crate) struct Cleaning {
 
 struct Closed {
     base_offset: i64,
+    next_offset: i64,
+    /// Not cleaned before. Keys in clean segments are there once, so only dirty ones can supersede them.
+    is_dirty: bool,
     bytes: u64,
     path: PathBuf,
     file: Arc<File>,
@@ -72,6 +75,8 @@ impl Log {
             .into_iter()
             .map(|segment| Closed {
                 base_offset: segment.base_offset,
+                next_offset: segment.next_offset,
+                is_dirty: segment.next_offset > self.cleaned_to,
                 bytes: segment.bytes,
                 path: segment.path.clone(),
                 file: segment.file.clone(),
@@ -119,16 +124,16 @@ impl Cleaning {
             if let Some(cleaned) = self.rewrite(closed, &last_offsets)? {
                 outcome.cleaned.push(cleaned);
             }
-            outcome.cleaned_to = closed.base_offset + 1;
+            outcome.cleaned_to = closed.next_offset;
         }
         Ok(outcome)
     }
 
-    /// The last offset of each key in as many segments as fit in memory, and how many those are.
+    /// The last offset of each key in as many dirty segments as fit in memory, and how many segments that covers.
     fn last_offsets(&self) -> io::Result<(HashMap<Vec<u8>, i64>, usize)> {
         let mut last_offsets = HashMap::new();
         let mut key_bytes = 0;
-        for (index, closed) in self.segments.iter().enumerate() {
+        for (index, closed) in self.segments.iter().enumerate().filter(|(_, closed)| closed.is_dirty) {
             let mut scan = closed.scan();
             while let Some(found) = scan.next()? {
                 if found.header.is_control() || closed.is_aborted(&found) {
