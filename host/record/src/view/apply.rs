@@ -354,16 +354,16 @@ impl View<'_> {
         let mut last: (SchemaId, Option<Arc<Schema>>) = (SchemaId::NONE, None);
         for &(row, record) in selected {
             let index = record as usize;
+            let (source, from) = value(self, row);
+            if source == Source::Missing {
+                continue;
+            }
             let part = &self.sides[side as usize][index];
             if let Body::Whole(source) = part.body {
                 self.no_fields(index, source);
                 continue;
             }
             let schema = part.schema;
-            let (source, from) = value(self, row);
-            if source == Source::Missing {
-                continue;
-            }
             if schema == SchemaId::NONE {
                 self.overlay[overlay as usize][index] = source;
                 self.follow(record, side, &mut transition, |layout| layout.set(id, Origin::Overlay(overlay), None));
@@ -549,17 +549,8 @@ impl View<'_> {
             }
         }
         let mut values = values.into_iter();
-        let rows: Vec<Selected> = found.clone();
-        // `set` asks for the rows in their order, but may leave out those without fields.
-        let mut position = 0;
-        self.set(&step.write[to], &rows, step, |_, row| {
-            while rows.get(position).is_some_and(|&(at, _)| at != row) {
-                position += 1;
-                values.next();
-            }
-            position += 1;
-            values.next().unwrap_or((Source::Missing, None))
-        });
+        // `set` asks once for each row, in their order.
+        self.set(&step.write[to], &found, step, |_, _| values.next().unwrap_or((Source::Missing, None)));
         found
     }
 

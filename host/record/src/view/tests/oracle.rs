@@ -467,9 +467,8 @@ fn compare(view: &mut View<'_>, models: &mut [Model], steps: &[Step]) -> Result<
             };
             if view.failure(record).is_some() {
                 // A timestamp has no place in JSON without a schema.
-                prop_assert!(
-                    models[record].sides[side as usize].to_connect_json(None, &JsonOptions::default()).is_err()
-                );
+                let refused = |side: &Value| side.to_connect_json(None, &JsonOptions::default()).is_err();
+                prop_assert!(models[record].sides.iter().any(refused));
                 break;
             }
             let found = match written {
