@@ -63,6 +63,31 @@ pub enum Cell<'a> {
     Timestamp(i64),
 }
 
+/// What a cell is, without its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of `Cell`")]
+pub enum Kind {
+    Missing,
+    Null,
+    Boolean,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    String,
+    Bytes,
+    Number,
+    Array,
+    Map,
+    Struct,
+    Decimal,
+    Date,
+    Time,
+    Timestamp,
+}
+
 impl<'a> Columns<'a> {
     /// Reads an arena. Transforms and predicates get theirs from the host.
     pub fn read(bytes: &'a [u8]) -> Result<Columns<'a>, Malformed> {
@@ -115,6 +140,32 @@ impl<'a> Columns<'a> {
             tag::MAP | tag::KEYED_MAP => Cell::Map,
             tag::STRUCT => Cell::Struct,
             tag::DECIMAL => Cell::Decimal,
+            _ => return Err(Malformed::new("a cell has an unknown tag")),
+        })
+    }
+
+    /// What a record has in a column, without looking at its content.
+    pub fn kind(&self, column: usize, record: usize) -> Result<Kind, Malformed> {
+        Ok(match self.parts(column, record)?.0 {
+            tag::MISSING => Kind::Missing,
+            tag::NULL => Kind::Null,
+            tag::BOOLEAN => Kind::Boolean,
+            tag::INT8 => Kind::Int8,
+            tag::INT16 => Kind::Int16,
+            tag::INT32 => Kind::Int32,
+            tag::INT64 => Kind::Int64,
+            tag::FLOAT32 => Kind::Float32,
+            tag::FLOAT64 => Kind::Float64,
+            tag::STRING => Kind::String,
+            tag::BYTES => Kind::Bytes,
+            tag::NUMBER => Kind::Number,
+            tag::ARRAY => Kind::Array,
+            tag::MAP | tag::KEYED_MAP => Kind::Map,
+            tag::STRUCT => Kind::Struct,
+            tag::DECIMAL => Kind::Decimal,
+            tag::DATE => Kind::Date,
+            tag::TIME => Kind::Time,
+            tag::TIMESTAMP => Kind::Timestamp,
             _ => return Err(Malformed::new("a cell has an unknown tag")),
         })
     }

@@ -3,7 +3,7 @@
 #[cfg(not(target_family = "wasm"))]
 use crate::Malformed;
 use crate::batch::put;
-use crate::columns::CELL_BYTES;
+use crate::columns::{CELL_BYTES, Cell};
 use crate::dictionary::{Dictionary, align};
 use crate::transform::Place;
 use crate::value::tag;
@@ -206,6 +206,25 @@ impl Edits {
         self.edit(op::SET_VALUES, Edit { target: target as u32, data, ..Edit::default() });
     }
 
+    /// As [`set_values`](Edits::set_values), of plain cells: numbers, texts, bytes, times and null; missing leaves the
+    /// record as it is. Nested cells and decimals cannot be set this way.
+    pub fn set_cells<'c>(
+        &mut self,
+        target: usize,
+        cells: impl IntoIterator<Item = Result<Cell<'c>>, IntoIter: ExactSizeIterator>,
+    ) -> Result<()> {
+        let cells = cells.into_iter();
+        assert_eq!(cells.len(), self.count, "one cell per record");
+        align(&mut self.arena);
+        let start = self.arena.len();
+        self.arena.resize(start + CELL_BYTES * cells.len(), 0);
+        for (index, cell) in cells.enumerate() {
+            write_plain_cell(&mut self.arena, start + CELL_BYTES * index, cell?)?;
+        }
+        self.edit(op::SET_VALUES, Edit { target: target as u32, data: start as u32, ..Edit::default() });
+        Ok(())
+    }
+
     /// Gives the target field another name in its place.
     pub fn rename(&mut self, target: usize, name: &str) {
         let argument = self.name(name);
@@ -357,6 +376,40 @@ pub(crate) fn write_cell(arena: &mut Vec<u8>, at: usize, value: Option<&Value>, 
     arena[at] = of_tag;
     put(arena, at + 4, length as u32);
     arena[at + 8..at + 16].copy_from_slice(&data.to_le_bytes());
+}
+
+fn write_plain_cell(arena: &mut Vec<u8>, at: usize, cell: Cell<'_>) -> Result<()> {
+    let (of_tag, length, data) = match cell {
+        Cell::Missing => (tag::MISSING, 0, 0),
+        Cell::Null => (tag::NULL, 0, 0),
+        Cell::Boolean(value) => (tag::BOOLEAN, 1, u64::from(value)),
+        Cell::Int8(value) => (tag::INT8, 1, i64::from(value) as u64),
+        Cell::Int16(value) => (tag::INT16, 2, i64::from(value) as u64),
+        Cell::Int32(value) => (tag::INT32, 4, i64::from(value) as u64),
+        Cell::Date(value) => (tag::DATE, 4, i64::from(value) as u64),
+        Cell::Time(value) => (tag::TIME, 4, i64::from(value) as u64),
+        Cell::Int64(value) => (tag::INT64, 8, value as u64),
+        Cell::Timestamp(value) => (tag::TIMESTAMP, 8, value as u64),
+        Cell::Float32(value) => (tag::FLOAT32, 4, value.to_bits().into()),
+        Cell::Float64(value) => (tag::FLOAT64, 8, value.to_bits()),
+        Cell::String(text) => heap(arena, tag::STRING, text.as_bytes()),
+        Cell::Number(text) => heap(arena, tag::NUMBER, text.as_bytes()),
+        Cell::Bytes(bytes) => heap(arena, tag::BYTES, bytes),
+        Cell::Array | Cell::Map | Cell::Struct | Cell::Decimal => {
+            return Err(crate::Error::fatal("nested cells and decimals are set with `set_values`"));
+        }
+    };
+    arena[at] = of_tag;
+    put(arena, at + 4, length);
+    arena[at + 8..at + 16].copy_from_slice(&data.to_le_bytes());
+    Ok(())
+}
+
+/// Puts bytes at the end of the arena and says what their cell holds.
+fn heap(arena: &mut Vec<u8>, of_tag: u8, bytes: &[u8]) -> (u8, u32, u64) {
+    let start = arena.len() as u64;
+    arena.extend_from_slice(bytes);
+    (of_tag, bytes.len() as u32, start)
 }
 
 /// Checks a bitmap's length, for those who read one.

@@ -35,7 +35,7 @@ pub mod exports;
 pub mod plugin;
 
 pub use batch::{Header, Name, PollLimits, RawRecord, Record, RecordRef, SinkBatch, SourceBatch};
-pub use columns::{Cell, Columns};
+pub use columns::{Cell, Columns, Kind};
 pub use config::Config;
 pub use definition::{Definition, Encoding, Importance, Key};
 pub use edits::{Bitmap, Edits, FailureKind};
