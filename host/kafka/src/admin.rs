@@ -1,12 +1,14 @@
 //! Topics and consumer groups, asked for and changed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::code::Code;
 use crate::error::KafkaError;
 use crate::native::admin as native;
 use crate::native::client::{Client, Kind, Queue};
+use crate::native::deadline;
+use crate::native::produce;
 use crate::offset::{PartitionOffset, TopicPartition};
 use crate::settings::ClientSettings;
 
@@ -61,6 +63,9 @@ pub enum Isolation {
     ReadCommitted,
 }
 
+/// How long to wait before asking again for a topic that was created and is not shown yet.
+const SHOWN_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
 /// A client for everything that is not records. Each call waits at most the time it is given.
 #[derive(Debug)]
 pub struct Admin {
@@ -103,11 +108,25 @@ impl Admin {
         self.finish(native::describe_topic_configs(&self.client, topic, timeout))
     }
 
-    /// Creates a topic; one that is there already is left as it is.
+    /// Creates a topic; one that is there already is left as it is. Waits until a broker shows the new topic, which in
+    /// Kafka is a moment after it was created.
     pub fn create_topic(&self, topic: &NewTopic, timeout: Duration) -> Result<TopicCreated, KafkaError> {
+        let deadline = deadline(timeout);
         match native::create_topic(&self.client, topic, timeout) {
-            Err(error) if error.code() == Some(Code::TOPIC_ALREADY_EXISTS) => Ok(TopicCreated::Existed),
-            answer => self.finish(answer).map(|()| TopicCreated::Created),
+            Err(error) if error.code() == Some(Code::TOPIC_ALREADY_EXISTS) => return Ok(TopicCreated::Existed),
+            answer => self.finish(answer)?,
+        }
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.describe_topic(&topic.name, left) {
+                Ok(Some(_)) => return Ok(TopicCreated::Created),
+                Ok(None) if !left.is_zero() => self.serve(SHOWN_AGAIN_AFTER.min(left)),
+                Ok(None) => {
+                    let what = format!("creating topic \"{}\"", topic.name);
+                    return Err(KafkaError::timed_out(what, "it was created and is not shown in the time given"));
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -166,8 +185,13 @@ impl Admin {
     /// Runs the callbacks that noted why a connection failed, and puts that reason into the answer.
     fn finish<T>(&self, answer: Result<T, KafkaError>) -> Result<T, KafkaError> {
         answer.map_err(|error| {
-            crate::native::produce::serve(&self.queue, Duration::ZERO, |_, _| {});
+            self.serve(Duration::ZERO);
             self.client.explain(error)
         })
+    }
+
+    /// Waits for the queue, on which nothing but errors can come.
+    fn serve(&self, timeout: Duration) {
+        produce::serve(&self.queue, timeout, |_, _| {});
     }
 }

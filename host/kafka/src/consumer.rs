@@ -12,6 +12,7 @@ use crate::code::Code;
 use crate::error::{KafkaError, lower_first};
 use crate::native::admin;
 use crate::native::client::{Client, Kind, Queue};
+use crate::native::deadline;
 use crate::native::group::{self, NativeGroupMetadata};
 use crate::native::message::{MessageBatch, Notice};
 use crate::native::partitions::PartitionList;
@@ -336,7 +337,7 @@ impl Consumer {
     /// Leaving needs the group's coordinator, and librdkafka 2.12 may crash when it leaves without one; so this asks the
     /// coordinator something first and, when no answer comes in half of the time, goes without leaving.
     pub fn close(mut self, timeout: Duration) -> Result<Closed, KafkaError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         self.pending.clear();
         let joined = self.group_metadata().is_some_and(|metadata| metadata.is_member());
         if !joined || !self.coordinator_answers(timeout / 2) {

@@ -31,3 +31,20 @@ pub use offset::{PartitionOffset, StartOffset, TopicPartition};
 pub use producer::{Enqueued, OutHeader, OutRecord, Producer};
 pub use settings::ClientSettings;
 pub use table::{CompactedTopic, TableWrite};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each client is made on one thread and handed to the one that works with it.
+    #[test]
+    fn clients_and_batches_can_move_to_another_thread() {
+        fn movable<T: Send>() {}
+        movable::<Producer>();
+        movable::<Consumer>();
+        movable::<Admin>();
+        movable::<CompactedTopic>();
+        movable::<MessageBatch>();
+        movable::<GroupMetadata>();
+    }
+}

@@ -13,6 +13,7 @@ use crate::consumer::GroupMetadata;
 use crate::error::KafkaError;
 use crate::ledger::{BatchOutcome, BatchTicket, Ledger};
 use crate::native::client::{Client, Kind, Queue};
+use crate::native::deadline;
 use crate::native::partitions::PartitionList;
 use crate::native::produce::{self, ANY_PARTITION, Plain, Rich, Scratch, Topic};
 use crate::native::transaction;
@@ -73,6 +74,9 @@ const RECORDS_PER_CALL_MAX: usize = 1_000;
 /// How long one wait for a delivery report takes at most, so that deadlines are met.
 const WAIT_STEP: Duration = Duration::from_millis(50);
 
+/// How long an abort may hold the thread before delivery reports are served.
+const ABORT_STEP: Duration = Duration::from_millis(10);
+
 impl Producer {
     /// Opens a producer with settings of [`ClientSettings::for_producer`] or
     /// [`ClientSettings::for_transactional_producer`]. Connects in the background.
@@ -104,7 +108,7 @@ impl Producer {
     /// Serves delivery reports, waiting up to `timeout` for a batch to complete, and adds the batches that are complete
     /// to `outcomes`: in the order they were produced, each once.
     pub fn poll_acks(&mut self, timeout: Duration, outcomes: &mut Vec<BatchOutcome>) {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         let before = outcomes.len();
         self.serve(Duration::ZERO);
         loop {
@@ -183,17 +187,26 @@ impl Producer {
     ///
     /// A [`KafkaError::Retriable`] leaves the outcome open: drop the producer and take over again.
     pub fn commit_transaction(&mut self, timeout: Duration) -> Result<(), KafkaError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         self.drain("committing a transaction", deadline)?;
         transaction::commit(&self.client, deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Gives up the transaction and everything undelivered.
+    /// Gives up the transaction and everything undelivered. What is in flight is waited for: giving it up too would
+    /// leave a gap in the sequence numbers and fail the next transaction.
     pub fn abort_transaction(&mut self, timeout: Duration) -> Result<(), KafkaError> {
-        let deadline = Instant::now() + timeout;
-        self.abandon()?;
-        self.drain("aborting a transaction", deadline)?;
-        transaction::abort(&self.client, deadline.saturating_duration_since(Instant::now()))
+        let deadline = deadline(timeout);
+        self.ledger.abandon_rest();
+        loop {
+            // librdkafka waits for delivery reports that only this thread serves; an abort that timed out is resumed.
+            let left = deadline.saturating_duration_since(Instant::now());
+            match transaction::abort(&self.client, left.min(ABORT_STEP)) {
+                Err(KafkaError::Retriable { code: Code::TIMED_OUT, .. }) if !left.is_zero() => {
+                    self.serve(left.min(ABORT_STEP));
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// librdkafka's own commit would wait for delivery reports that only this thread serves.
@@ -216,7 +229,7 @@ impl Producer {
 
     /// Hands over `records`, the first of which is record `offset` of the batch.
     fn hand_over(&mut self, ticket: BatchTicket, offset: usize, records: &[OutRecord<'_>], wait: Duration) -> usize {
-        let deadline = Instant::now() + wait;
+        let deadline = deadline(wait);
         let mut done = 0;
         while done < records.len() {
             let run = run_length(&records[done..]);

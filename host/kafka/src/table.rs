@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::consumer::{Consumer, Polled};
 use crate::error::KafkaError;
 use crate::ledger::{BatchOutcome, BatchTicket};
+use crate::native::deadline;
 use crate::native::message::MessageBatch;
 use crate::offset::{StartOffset, TopicPartition};
 use crate::producer::{Enqueued, OutRecord, Producer};
@@ -44,10 +45,18 @@ impl CompactedTopic {
         topic: &str,
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         // The ends of partitions are told by the library, and only if asked to.
         let mut reader = Consumer::open(&reader.enforced(&[("enable.partition.eof", "true")]))?;
-        let partitions = reader.partition_count(topic, timeout)?;
+        let partitions = loop {
+            // A topic that was just created may have no leader yet.
+            match reader.partition_count(topic, deadline.saturating_duration_since(Instant::now())) {
+                Err(error) if error.is_retriable() && Instant::now() < deadline => {
+                    reader.poll(1, POLL_STEP)?;
+                }
+                answer => break answer?,
+            }
+        };
         let starts: Vec<_> =
             (0..partitions).map(|partition| (TopicPartition::new(topic, partition), StartOffset::Beginning)).collect();
         reader.assign(&starts)?;
@@ -69,10 +78,17 @@ impl CompactedTopic {
         timeout: Duration,
         mut changed: impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<(), KafkaError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         let partitions: Vec<_> =
             (0..self.read_up_to.len()).map(|partition| TopicPartition::new(&self.topic, partition as i32)).collect();
-        let ends = self.reader.end_offsets(&partitions, timeout)?;
+        let ends = loop {
+            match self.reader.end_offsets(&partitions, deadline.saturating_duration_since(Instant::now())) {
+                Err(error) if error.is_retriable() && Instant::now() < deadline => {
+                    self.tail(POLL_STEP, &mut changed)?
+                }
+                answer => break answer?,
+            }
+        };
         while ends.iter().any(|end| self.read_up_to[end.partition as usize] < end.offset) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -143,7 +159,7 @@ impl CompactedTopic {
     /// of them may have been written; writing the same again is harmless.
     pub fn put_batch(&mut self, writes: &[TableWrite<'_>], timeout: Duration) -> Result<(), KafkaError> {
         let what = format!("writing to topic \"{}\"", self.topic);
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline(timeout);
         let records: Vec<_> = writes
             .iter()
             .map(|&(key, value)| OutRecord { topic: &self.topic, key: Some(key), value, ..OutRecord::default() })

@@ -44,8 +44,9 @@ fn request(
     send(client.raw(), options.0, queue.raw());
     // The library itself gives up after `timeout`; the grace lets its own, better explained error arrive.
     const GRACE: Duration = Duration::from_millis(500);
-    let event =
-        queue.poll(timeout + GRACE).ok_or_else(|| KafkaError::timed_out(what, "no answer in the time given"))?;
+    let event = queue
+        .poll(timeout.saturating_add(GRACE))
+        .ok_or_else(|| KafkaError::timed_out(what, "no answer in the time given"))?;
     if event.code().is_ok() { Ok(event) } else { Err(KafkaError::from_code(what, event.code(), event.detail())) }
 }
 

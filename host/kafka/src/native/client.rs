@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::bindings as sys;
 
+use super::group;
 use super::partitions::PartitionList;
-use super::{c_string, milliseconds, owned_text};
+use super::{c_string, deadline, milliseconds, owned_text};
 use crate::code::Code;
 use crate::error::{KafkaError, lower_first};
 use crate::rate_limit::RateLimit;
@@ -47,6 +48,16 @@ pub(crate) struct Shared {
     rebalances: Mutex<VecDeque<(Code, PartitionList)>>,
     /// The queue being polled, so that a rebalance ends the poll; null until a consumer sets it.
     polled_queue: AtomicPtr<sys::rd_kafka_queue_t>,
+}
+
+impl Shared {
+    fn note_error(&self, code: Code, detail: String) {
+        let mut last = lock(&self.last_error);
+        // "All brokers are down" says less than the connection failure before it.
+        if code != Code::ALL_BROKERS_DOWN || last.is_none() {
+            *last = Some((code, detail));
+        }
+    }
 }
 
 /// A mutex whose holder cannot leave it half changed, so poisoning means nothing.
@@ -173,7 +184,10 @@ impl Drop for Client {
             Kind::Producer => 0,
             // Leaving the group is `group::close`'s work, and in librdkafka 2.12 it crashes at times when the
             // coordinator is not known; destroying must never do it on the side.
-            Kind::Consumer => sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE,
+            Kind::Consumer => {
+                group::settle(self);
+                sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE
+            }
         };
         // SAFETY: the client is live, this is its last user (everything made from it holds an `Arc`), and `shared`,
         // which the callbacks use, is freed only after this call has joined librdkafka's threads.
@@ -267,11 +281,19 @@ impl Queue {
         &self.client
     }
 
-    /// The next event, or none within `timeout`. Runs callbacks on the way.
+    /// The next event but errors, which are noted for [`Client::last_error`]; none within `timeout`.
     pub(super) fn poll(&self, timeout: Duration) -> Option<Event> {
-        // SAFETY: the queue is live.
-        let raw = unsafe { sys::rd_kafka_queue_poll(self.raw(), milliseconds(timeout)) };
-        NonNull::new(raw).map(|raw| Event { raw, _client: Arc::clone(&self.client) })
+        let deadline = deadline(timeout);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // SAFETY: the queue is live.
+            let raw = NonNull::new(unsafe { sys::rd_kafka_queue_poll(self.raw(), milliseconds(left)) })?;
+            let event = Event { raw, _client: Arc::clone(&self.client) };
+            if event.kind() != sys::RD_KAFKA_EVENT_ERROR {
+                return Some(event);
+            }
+            self.client.shared.note_error(event.code(), event.detail());
+        }
     }
 }
 
@@ -379,11 +401,8 @@ extern "C" fn on_log(rk: *const sys::rd_kafka_t, level: c_int, facility: *const 
 extern "C" fn on_error(_: *mut sys::rd_kafka_t, code: c_int, reason: *const c_char, opaque: *mut c_void) {
     // SAFETY: the opaque is the `Shared` that `Client::open` set; `reason` is null or NUL-terminated during the call.
     let (shared, reason) = unsafe { (opaque.cast::<Shared>().as_ref(), owned_text(reason)) };
-    let Some(shared) = shared else { return };
-    let mut last = lock(&shared.last_error);
-    // "All brokers are down" says less than the connection failure before it.
-    if Code(code) != Code::ALL_BROKERS_DOWN || last.is_none() {
-        *last = Some((Code(code), lower_first(&reason)));
+    if let Some(shared) = shared {
+        shared.note_error(Code(code), lower_first(&reason));
     }
 }
 

@@ -7,7 +7,7 @@ use rdkafka::bindings as sys;
 
 use super::client::{Client, Queue, take_error};
 use super::partitions::PartitionList;
-use super::{milliseconds, owned_text};
+use super::{deadline, milliseconds, owned_text};
 use crate::code::Code;
 use crate::error::KafkaError;
 
@@ -68,7 +68,7 @@ pub(crate) fn commit(client: &Client, offsets: &PartitionList, results: &Queue) 
 
 /// The next result of a commit: the offsets, each with its code, or why none was committed.
 pub(crate) fn commit_result(results: &Queue, timeout: Duration) -> Option<Result<PartitionList, KafkaError>> {
-    let deadline = Instant::now() + timeout;
+    let deadline = deadline(timeout);
     loop {
         let event = results.poll(deadline.saturating_duration_since(Instant::now()))?;
         if event.kind() != sys::RD_KAFKA_EVENT_OFFSET_COMMIT {
@@ -119,7 +119,7 @@ pub(crate) fn resume(client: &Client, partitions: &PartitionList) -> Result<(), 
 /// Leaves the group. Answers whether that was done in `timeout`. Rebalances that come on the way are answered by giving
 /// up everything. Must not be called while the coordinator is unknown: librdkafka 2.12 may crash then.
 pub(crate) fn close(client: &std::sync::Arc<Client>, timeout: Duration) -> Result<bool, KafkaError> {
-    let deadline = Instant::now() + timeout;
+    let deadline = deadline(timeout);
     let queue = client.new_queue();
     // SAFETY: client and queue are live, and the queue stays so until the client is closed or given up below; the
     // error, if any, is ours.
@@ -130,17 +130,34 @@ pub(crate) fn close(client: &std::sync::Arc<Client>, timeout: Duration) -> Resul
         if left.is_zero() {
             return Ok(false);
         }
-        drop(queue.poll(left.min(Duration::from_millis(20))));
-        for (code, partitions) in client.take_rebalances() {
-            // An assignment that arrives now is answered by none, like a revocation.
-            if code == Code::REVOKE_PARTITIONS && is_cooperative(client) {
-                incremental_unassign(client, &partitions)?;
-            } else {
-                assign(client, None)?;
-            }
+        // Short steps: the end of closing is no event.
+        let Some(event) = queue.poll(left.min(Duration::from_millis(10))) else { continue };
+        if event.kind() != sys::RD_KAFKA_EVENT_REBALANCE {
+            continue;
+        }
+        // SAFETY: the event is live and a rebalance, so it has a list, which lives with it; copied here.
+        let partitions = unsafe { PartitionList::copy_of(sys::rd_kafka_event_topic_partition_list(event.raw())) };
+        // An assignment that arrives now is answered by none, like a revocation.
+        if event.code() == Code::REVOKE_PARTITIONS && is_cooperative(client) {
+            incremental_unassign(client, &partitions)?;
+        } else {
+            assign(client, None)?;
         }
     }
     Ok(true)
+}
+
+/// Answers an assignment that nobody will answer any more, so that the client can be destroyed: librdkafka 2.12 waits
+/// for the answer for ever even then (its termination only answers revocations). One that arrives within the
+/// microseconds until the destruction begins would still be waited for.
+pub(super) fn settle(client: &Client) {
+    // SAFETY: the client is live.
+    if unsafe { sys::rd_kafka_consumer_closed(client.raw()) } != 0 {
+        return;
+    }
+    let Ok(nothing) = PartitionList::fill([]) else { return };
+    // Without an open assignment both change nothing that matters now; nobody is left to hear of a failure.
+    _ = if is_cooperative(client) { incremental_assign(client, &nothing) } else { assign(client, Some(&nothing)) };
 }
 
 /// A consumer's proof of membership, as transactions send it along.

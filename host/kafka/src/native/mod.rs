@@ -18,7 +18,7 @@ pub(crate) mod transaction;
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::code::Code;
 use crate::error::KafkaError;
@@ -81,6 +81,12 @@ pub(crate) unsafe fn owned_text(text: *const c_char) -> String {
 pub(crate) fn milliseconds(duration: Duration) -> c_int {
     let rounded_up = duration.as_nanos().div_ceil(1_000_000);
     c_int::try_from(rounded_up).unwrap_or(c_int::MAX)
+}
+
+/// The end of a wait of `timeout` from now; a year stands for every longer one, which an `Instant` may not hold.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+    Instant::now() + timeout.min(YEAR)
 }
 
 #[cfg(test)]
