@@ -227,8 +227,12 @@ impl View<'_> {
                 };
                 own = Some(Arc::clone(&field.schema));
                 fitted = match source {
-                    // What was there had a schema and fits if the transform announced the same for the field.
-                    Source::Json { .. } => Ok(source),
+                    // What was there stays text if the transform announced the same for the field.
+                    Source::Json { base, start, end }
+                        if super::typed::fits(self.bytes(index, base, start, end), &field.schema) =>
+                    {
+                        Ok(source)
+                    }
                     source => self.fit(index, source, None, &field.schema),
                 };
             }

@@ -223,18 +223,33 @@ fn metadata_is_set_and_the_original_is_kept() {
 #[test]
 fn structure_changes() {
     let records = &[r#"{"a":{"b":1,"c":{"d":[1],"e":null}},"f":"x"}"#, "null"];
-    check(records, "value.a", r#"{"edits":[{"op":"flatten","place":"value","delimiter":"."}]}"#, expect![[r#"
+    check(
+        records,
+        "value.a",
+        r#"{"edits":[{"op":"flatten","place":"value","delimiter":"."}]}"#,
+        expect![[r#"
         {"k":1} => {"a.b":1,"a.c.d":[1],"a.c.e":null,"f":"x"}
         {"k":1} => -
-    "#]]);
-    check(records, "value.a", r#"{"edits":[{"op":"hoist","place":"value","field":"line"}]}"#, expect![[r#"
+    "#]],
+    );
+    check(
+        records,
+        "value.a",
+        r#"{"edits":[{"op":"hoist","place":"value","field":"line"}]}"#,
+        expect![[r#"
         {"k":1} => {"line":{"a":{"b":1,"c":{"d":[1],"e":null}},"f":"x"}}
         {"k":1} => {"line":null}
-    "#]]);
-    check(records, "value.a.c", r#"{"edits":[{"op":"extract","target":0}]}"#, expect![[r#"
+    "#]],
+    );
+    check(
+        records,
+        "value.a.c",
+        r#"{"edits":[{"op":"extract","target":0}]}"#,
+        expect![[r#"
         {"k":1} => {"d":[1],"e":null}
         {"k":1} => -
-    "#]]);
+    "#]],
+    );
     check(
         records,
         "value.a value.b value.z",
@@ -283,19 +298,269 @@ fn failed_records_are_left_alone() {
 #[test]
 fn edits_that_do_not_go_with_the_plan_are_refused() {
     let refused = |write, edits, expected| check(&["{}"], write, edits, expected);
-    refused("topic", r#"{"edits":[{"op":"remove","target":0}]}"#, expect![[r#"
+    refused(
+        "topic",
+        r#"{"edits":[{"op":"remove","target":0}]}"#,
+        expect![[r#"
         malformed edits: Topic [] cannot be removed
-    "#]]);
-    refused("offset", r#"{"edits":[{"op":"set","target":0,"value":1}]}"#, expect![[r#"
+    "#]],
+    );
+    refused(
+        "offset",
+        r#"{"edits":[{"op":"set","target":0,"value":1}]}"#,
+        expect![[r#"
         malformed edits: Offset [] cannot be set
-    "#]]);
-    refused("value", r#"{"edits":[{"op":"rename","target":0,"name":"x"}]}"#, expect![[r#"
+    "#]],
+    );
+    refused(
+        "value",
+        r#"{"edits":[{"op":"rename","target":0,"name":"x"}]}"#,
+        expect![[r#"
         malformed edits: Value [] cannot be renamed
-    "#]]);
-    refused("value", r#"{"edits":[{"op":"extract","target":0}]}"#, expect![[r#"
+    "#]],
+    );
+    refused(
+        "value",
+        r#"{"edits":[{"op":"extract","target":0}]}"#,
+        expect![[r#"
         malformed edits: Value [] cannot be extracted
-    "#]]);
-    refused("value.a", r#"{"edits":[{"op":"retain","place":"key","names":[]}]}"#, expect![[r#"
+    "#]],
+    );
+    refused(
+        "value.a",
+        r#"{"edits":[{"op":"retain","place":"key","names":[]}]}"#,
+        expect![[r#"
         malformed edits: the plan does not write the Key
-    "#]]);
+    "#]],
+    );
+}
+
+const ORDER: &str = r#"{"type":"struct","optional":false,"name":"Order","fields":[{"field":"id","type":"int64"},{"field":"note","type":"string","optional":true},{"field":"tags","type":"array","items":{"type":"int32"},"optional":true},{"field":"at","type":"int64","name":"org.apache.kafka.connect.data.Timestamp","version":1,"optional":true},{"field":"n","type":"int8","default":5}]}"#;
+
+/// As [`check`], with envelopes of the schema `ORDER`, which the step turns into `reshaped` (nothing: it stays).
+fn check_schema(payloads: &[&str], write: &str, reshaped: Option<Result<&str, &str>>, edits: &str, expected: Expect) {
+    let mut schemas = SchemaTable::default();
+    let mut view = View::new(Workspace::default(), JsonOptions::default());
+    let envelopes: Vec<String> =
+        payloads.iter().map(|payload| format!(r#"{{"schema":{ORDER},"payload":{payload}}}"#)).collect();
+    for envelope in &envelopes {
+        view.push(message(None, Some(envelope.as_bytes())), &all(ENVELOPE), &mut schemas);
+    }
+    let rows = view.rows();
+    let write = columns(write);
+    let arena = edits_from_json(edits, rows.len()).unwrap();
+    let edits = EditsReader::parse(&arena, rows.len(), write.len()).unwrap();
+    let mut reshapes = Reshapes::new();
+    for (side, schema) in view.unshaped(&rows, &write, &reshapes) {
+        let answer = match reshaped {
+            None => Ok(None),
+            Some(Ok(text)) => Ok(Some(schemas.define_json(text).unwrap())),
+            Some(Err(message)) => Err(message.to_owned()),
+        };
+        reshapes.insert(side, schema, answer);
+    }
+    view.apply(&rows, &edits, &write, &reshapes, &mut schemas).unwrap();
+    let mut lines = String::new();
+    for record in 0..view.len() {
+        let mut line = Vec::new();
+        let plain = view.write_value(record, JSON, &schemas, &mut line);
+        let mut envelope = Vec::new();
+        if plain != Written::Null && view.is_live(record) {
+            view.write_value(record, ENVELOPE, &schemas, &mut envelope);
+        }
+        match view.failure(record) {
+            Some(failure) => lines.push_str(&format!("failed in {:?}: {}", failure.stage, failure.message)),
+            None => {
+                let schema = schemas.text(view.value_schema(record)).unwrap();
+                let line = String::from_utf8(line).unwrap();
+                assert_eq!(String::from_utf8(envelope).unwrap(), format!(r#"{{"schema":{schema},"payload":{line}}}"#));
+                lines.push_str(&line);
+            }
+        }
+        lines.push('\n');
+    }
+    expected.assert_eq(&lines);
+}
+
+#[test]
+fn envelopes_are_read_in_either_order_and_hold_nothing_else() {
+    let mut schemas = SchemaTable::default();
+    let mut view = View::new(Workspace::default(), JsonOptions::default());
+    let values = [
+        r#"{"schema":{"type":"int32"},"payload":7}"#,
+        r#" { "payload" : "x" , "schema" : {"type":"string"} } "#,
+        r#"{"schema":null,"payload":{"a":1}}"#,
+        r#"{"schema":{"type":"int32"},"payload":7,"more":1}"#,
+        r#"{"payload":7}"#,
+        r#"{"a":1}"#,
+        "7",
+        r#"{"schema":{"type":"int33"},"payload":7}"#,
+        r#"{"schema":{"type":"int32"},"payload":null}"#,
+        r#"{"schema":{"type":"int32"},"payload":7}x"#,
+        r#"{"schema":{"type":"int32"},"payload":[}"#,
+        r#"{"schema":{"type":"int32","optional":true},"payload":null}"#,
+        r#"{"schema":{"type":"int64","name":"org.apache.kafka.connect.data.Timestamp"},"payload":5}"#,
+    ];
+    for value in values {
+        view.push(message(None, Some(value.as_bytes())), &all(ENVELOPE), &mut schemas);
+    }
+    expect![[r#"
+        - => 7
+        - => "x"
+        - => {"a":1}
+        failed in ValueConverter: JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration.
+        failed in ValueConverter: JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration.
+        failed in ValueConverter: JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration.
+        failed in ValueConverter: JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration.
+        failed in ValueConverter: Unknown schema type: int33
+        failed in ValueConverter: Invalid null value for required INT32 field
+        failed in ValueConverter: not JSON at byte 39: expected nothing after the value
+        failed in ValueConverter: not JSON at byte 38: expected a value
+        - => null
+        - => 5
+    "#]].assert_eq(&written(&mut view, all(JSON), &schemas));
+}
+
+#[test]
+fn records_with_a_schema_are_checked_and_copied() {
+    check_schema(
+        &[
+            r#"{"id":1, "note":"x","tags":[1,2],"at":5,"n":1}"#,
+            r#"{"id":1,"n":null}"#,
+            r#"{"note":"x"}"#,
+            r#"{"id":"text","n":1}"#,
+            r#"{"id":1,"tags":[1,"a"],"n":1}"#,
+            r#"{"id":1,"extra":true,"n":1}"#,
+        ],
+        "",
+        None,
+        "{}",
+        expect![[r#"
+            {"id":1, "note":"x","tags":[1,2],"at":5,"n":1}
+            {"id":1,"n":5,"note":null,"tags":null,"at":null}
+            failed in ValueConverter: field "id": Invalid null value for required INT64 field
+            {"id":0,"n":1,"note":null,"tags":null,"at":null}
+            {"id":1,"tags":[1,0],"n":1,"note":null,"at":null}
+            {"id":1,"n":1,"note":null,"tags":null,"at":null}
+        "#]],
+    );
+}
+
+#[test]
+fn a_step_changes_the_schema_once_and_its_records_with_it() {
+    let with_host = ORDER.replace(
+        r#"{"field":"note","type":"string","optional":true}"#,
+        r#"{"field":"host","type":"string","optional":true},{"field":"small","type":"int16"}"#,
+    );
+    check_schema(
+        &[r#"{"id":1,"note":"x","tags":[1],"at":5,"n":1}"#, r#"{"id":2,"n":1}"#],
+        "value.note value.host value.small",
+        Some(Ok(&with_host)),
+        r#"{"edits":[{"op":"remove","target":0},{"op":"set","target":1,"value":"h"},{"op":"set","target":2,"values":[7,70000]}]}"#,
+        expect![[r#"
+            {"id":1,"tags":[1],"at":5,"n":1,"host":"h","small":7}
+            failed in Transformation: field "small": 70000 does not fit the schema type INT16
+        "#]],
+    );
+    check_schema(
+        &[r#"{"id":1,"n":1}"#],
+        "value.note",
+        Some(Err("not with me")),
+        r#"{"edits":[{"op":"remove","target":0}]}"#,
+        expect![[r#"
+        failed in Transformation: not with me
+    "#]],
+    );
+    // What the step does has to be what it said.
+    check_schema(
+        &[r#"{"id":1,"n":1}"#],
+        "value.x",
+        None,
+        r#"{"edits":[{"op":"set","target":0,"value":1}]}"#,
+        expect![[r#"
+        failed in Transformation: field "x" is not in the schema that the transform announced
+    "#]],
+    );
+    check_schema(
+        &[r#"{"id":1,"note":"x","n":1}"#],
+        "value.note",
+        Some(Ok(&with_host)),
+        r#"{"edits":[{"op":"rename","target":0,"name":"host"}]}"#,
+        expect![[r#"
+        failed in Transformation: field "small": Invalid null value for required INT16 field
+    "#]],
+    );
+    check_schema(
+        &[r#"{"id":1,"note":"x","n":1}"#],
+        "value.id",
+        Some(Ok(
+            r#"{"type":"struct","fields":[{"field":"id","type":"string"},{"field":"n","type":"int8"},{"field":"note","type":"string","optional":true}]}"#,
+        )),
+        r#"{"edits":[{"op":"remove","target":0,"where":[]}]}"#,
+        expect![[r#"
+            failed in Transformation: field "id" is INT64 in the record and STRING in the schema that the transform announced
+        "#]],
+    );
+}
+
+#[test]
+fn structural_edits_keep_to_the_announced_schema() {
+    let inner = ORDER.replacen("{", r#"{"field":"line","#, 1);
+    let hoisted = format!(r#"{{"type":"struct","fields":[{inner}]}}"#);
+    let records = &[r#"{"id":1,"note":"x","n":1}"#];
+    check_schema(
+        records,
+        "value.a",
+        Some(Ok(&hoisted)),
+        r#"{"edits":[{"op":"hoist","place":"value","field":"line"}]}"#,
+        expect![[r#"
+            {"line":{"id":1,"note":"x","tags":null,"at":null,"n":1}}
+        "#]],
+    );
+    check_schema(
+        records,
+        "value.note",
+        Some(Ok(r#"{"type":"string","optional":true}"#)),
+        r#"{"edits":[{"op":"extract","target":0}]}"#,
+        expect![[r#"
+        "x"
+    "#]],
+    );
+    check_schema(
+        records,
+        "value.note",
+        Some(Ok(r#"{"type":"int32"}"#)),
+        r#"{"edits":[{"op":"extract","target":0}]}"#,
+        expect![[r#"
+        failed in Transformation: "x" does not fit the schema type INT32
+    "#]],
+    );
+}
+
+#[test]
+fn strings_and_bytes_pass_through_every_converter() {
+    let mut lines = String::new();
+    for (from, value) in [(Converter::String, &b"a\"b"[..]), (Converter::Bytes, b"A\xff"), (Converter::String, b"\xff")]
+    {
+        for to in [Converter::String, Converter::Bytes, JSON, ENVELOPE] {
+            let mut schemas = SchemaTable::default();
+            let mut view = View::new(Workspace::default(), JsonOptions::default());
+            view.push(message(None, Some(value)), &all(from), &mut schemas);
+            lines.push_str(&format!("{from:?} to {to:?}: {}", written(&mut view, all(to), &schemas)));
+        }
+    }
+    expect![[r#"
+        String to String: - => a"b
+        String to Bytes: failed in ValueConverter: Invalid schema type for ByteArrayConverter: STRING
+        String to Json { schemas: false }: null => "a\"b"
+        String to Json { schemas: true }: {"schema":{"type":"string","optional":true},"payload":null} => {"schema":{"type":"string","optional":true},"payload":"a\"b"}
+        Bytes to String: - => Qf8=
+        Bytes to Bytes: - => A�
+        Bytes to Json { schemas: false }: null => "Qf8="
+        Bytes to Json { schemas: true }: {"schema":{"type":"bytes","optional":true},"payload":null} => {"schema":{"type":"bytes","optional":true},"payload":"Qf8="}
+        String to String: failed in ValueConverter: not text: byte 0 is not UTF-8
+        String to Bytes: failed in ValueConverter: not text: byte 0 is not UTF-8
+        String to Json { schemas: false }: failed in ValueConverter: not text: byte 0 is not UTF-8
+        String to Json { schemas: true }: failed in ValueConverter: not text: byte 0 is not UTF-8
+    "#]].assert_eq(&lines);
 }
