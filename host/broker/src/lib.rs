@@ -17,9 +17,9 @@
 //! quotas, no KIP-848 or share groups, no fetch sessions (each fetch is complete), no tiered storage, no message formats
 //! before 2. Group memberships do not survive a restart: members join again, offsets are kept.
 //!
-//! **Where to start reading.** [`net`] takes requests off a connection, [`api`] is the list of what is answered and where,
-//! [`core`] holds the shared state. The rules are in pure modules: [`group`], [`transaction`], [`batch`] and
-//! [`log`]. [`journal`] keeps what is not a record.
+//! **Where to start reading.** `net` takes requests off a connection, `api` is the list of what is answered and where,
+//! `core` holds the shared state. The rules are in pure modules: `group`, `transaction`, `batch` and
+//! `log`. `journal` keeps what is not a record.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), tidegate_broker::StartError> {

@@ -577,6 +577,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_was_cleaned_before_is_superseded_by_what_comes_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = open(dir.path(), &[("segment.bytes", "1024"), ("cleanup.policy", "compact")]);
+        for _ in 0..2 {
+            append(&mut log, &produced(&[("once", Some("1"))], Compression::None), 0);
+            for _ in 0..60 {
+                append(&mut log, &produced(&[("often", Some("1"))], Compression::None), 0);
+            }
+            let outcome = log.plan_cleaning(0).unwrap().run().unwrap();
+            log.finish_cleaning(outcome, 0).unwrap();
+        }
+        let active = log.segments.last().unwrap().base_offset;
+        let closed: Vec<_> = read_all(&log).into_iter().filter(|(offset, _)| *offset < active).collect();
+        assert_eq!(closed, [(61, "once".to_owned()), (active - 1, "often".to_owned())]);
+    }
+
     fn read_all(log: &Log) -> Vec<(i64, String)> {
         let mut out = Vec::new();
         let mut offset = log.log_start();
