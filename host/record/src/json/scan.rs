@@ -280,9 +280,10 @@ fn skip_some_space(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Arrays (0) and objects (1) around the value in hand, one bit a level.
+/// Arrays (0) and objects (1) around the value in hand, one bit a level. The innermost levels are in a register.
 struct Nesting {
-    bits: [u64; DEPTH_MAX.div_ceil(64)],
+    bits: u64,
+    outer: Vec<u64>,
     depth: usize,
 }
 
@@ -292,22 +293,44 @@ impl Nesting {
         if self.depth + outside >= DEPTH_MAX {
             return fail(position, Reason::Depth);
         }
-        let (word, bit) = (self.depth / 64, self.depth % 64);
-        self.bits[word] = self.bits[word] & !(1 << bit) | u64::from(object) << bit;
+        if self.depth % 64 == 0 && self.depth > 0 {
+            self.outer.push(self.bits);
+        }
+        self.bits = self.bits << 1 | u64::from(object);
         self.depth += 1;
         Ok(())
     }
 
     #[inline(always)]
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.bits = match self.depth % 64 {
+            0 => self.outer.pop().unwrap_or(0),
+            _ => self.bits >> 1,
+        };
+    }
+
+    #[inline(always)]
     fn in_object(&self) -> bool {
-        let level = self.depth - 1;
-        self.bits[level / 64] >> (level % 64) & 1 == 1
+        self.bits & 1 == 1
+    }
+}
+
+/// Where the scalar that starts at `at` ends.
+#[inline(always)]
+pub(crate) fn scalar(text: &[u8], at: usize) -> Result<usize> {
+    match byte(text, at) {
+        b'"' => string(text, at + 1),
+        b't' => literal(text, at, b"true"),
+        b'f' => literal(text, at, b"false"),
+        b'n' => literal(text, at, b"null"),
+        _ => number(text, at),
     }
 }
 
 /// Checks the value that starts at `at`, with `outside` levels around it, and answers where it ends. Does not recurse.
 pub(crate) fn value(text: &[u8], mut at: usize, outside: usize) -> Result<usize> {
-    let mut nesting = Nesting { bits: [0; DEPTH_MAX.div_ceil(64)], depth: 0 };
+    let mut nesting = Nesting { bits: 0, outer: Vec::new(), depth: 0 };
     'value: loop {
         match byte(text, at) {
             b'"' => at = string(text, at + 1)?,
@@ -319,7 +342,7 @@ pub(crate) fn value(text: &[u8], mut at: usize, outside: usize) -> Result<usize>
                     at = nested_key(text, at)?;
                     continue 'value;
                 }
-                nesting.depth -= 1;
+                nesting.pop();
                 at += 1;
             }
             b'[' => {
@@ -328,7 +351,7 @@ pub(crate) fn value(text: &[u8], mut at: usize, outside: usize) -> Result<usize>
                 if byte(text, at) != b']' {
                     continue 'value;
                 }
-                nesting.depth -= 1;
+                nesting.pop();
                 at += 1;
             }
             b't' => at = literal(text, at, b"true")?,
@@ -350,8 +373,8 @@ pub(crate) fn value(text: &[u8], mut at: usize, outside: usize) -> Result<usize>
                     }
                     continue 'value;
                 }
-                b'}' if object => nesting.depth -= 1,
-                b']' if !object => nesting.depth -= 1,
+                b'}' if object => nesting.pop(),
+                b']' if !object => nesting.pop(),
                 _ => return fail(at, Reason::SeparatorExpected),
             }
             at += 1;
@@ -663,6 +686,28 @@ mod tests {
         assert!(scanner.index(inside(DEPTH_MAX - 1).as_bytes(), &mut slots).is_ok());
         assert!(scanner.index(inside(DEPTH_MAX).as_bytes(), &mut slots).is_err());
         assert!(scanner.index("[".repeat(1 << 20).as_bytes(), &mut slots).is_err());
+    }
+
+    #[test]
+    fn brackets_match_at_every_depth() {
+        let mut scanner = Scanner::new();
+        let mut slots = Vec::new();
+        for depth in [1, 2, 63, 64, 65, 127, 128, 129, 500] {
+            // Objects and arrays in turn, so that a level that is forgotten shows.
+            let (mut open, mut close) = (String::new(), String::new());
+            for level in 0..depth {
+                let (left, right) = if level % 3 == 0 { ("{\"a\":", "}") } else { ("[", "]") };
+                open.push_str(left);
+                close.insert_str(0, right);
+            }
+            assert!(scanner.index(format!("{open}1{close}").as_bytes(), &mut slots).is_ok(), "{depth}");
+            for at in 0..close.len() {
+                let mut wrong = close.clone();
+                let other = if &close[at..=at] == "}" { "]" } else { "}" };
+                wrong.replace_range(at..=at, other);
+                assert!(scanner.index(format!("{open}1{wrong}").as_bytes(), &mut slots).is_err(), "{depth} {at}");
+            }
+        }
     }
 
     #[test]

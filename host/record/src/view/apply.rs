@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::fit::conforms;
-use super::layout::{Origin, Transition};
+use super::layout::{Layout, LayoutId, Origin, Transition};
+use super::nodes::TOO_DEEP;
 use super::plan::{Column, Place, Rows, Side};
 use super::read::Found;
 use super::source::Source;
@@ -116,6 +117,15 @@ impl View<'_> {
                 live.filter(|(row, _)| records.is_none_or(|bits| bits.get(*row)))
                     .map(|(row, &record)| (row as u32, record)),
             );
+            if uses_trees(edit, write) {
+                selected.retain(|&(_, record)| {
+                    let deep = self.is_deep(record as usize);
+                    if deep {
+                        self.fail_data(record as usize, TOO_DEEP.to_owned());
+                    }
+                    !deep
+                });
+            }
             self.edit(edit, &selected, &mut step);
         }
         if !edits.edits().is_empty() {
@@ -183,7 +193,7 @@ impl View<'_> {
     /// Checks that objects are what their schemas say after all edits.
     fn settle(&mut self, rows: &Rows, write: &[Column], schemas: &SchemaTable) {
         for side in written_sides(write) {
-            let mut settled: HashMap<u32, Result<super::layout::LayoutId, String>> = HashMap::new();
+            let mut settled: HashMap<u32, Result<LayoutId, String>> = HashMap::new();
             for &record in rows.records() {
                 let index = record as usize;
                 let part = &self.sides[side as usize][index];
@@ -208,11 +218,7 @@ impl View<'_> {
         }
     }
 
-    fn settled_layout(
-        &mut self,
-        id: super::layout::LayoutId,
-        schema: &Arc<Schema>,
-    ) -> Result<super::layout::LayoutId, String> {
+    fn settled_layout(&mut self, id: LayoutId, schema: &Arc<Schema>) -> Result<LayoutId, String> {
         let mut layout = self.layouts.get(id).clone();
         let mut changed = false;
         for field in &mut layout.fields {
@@ -253,7 +259,7 @@ impl View<'_> {
         record: u32,
         side: Side,
         transition: &mut Transition,
-        edit: impl FnOnce(&mut super::layout::Layout),
+        edit: impl FnOnce(&mut Layout),
     ) {
         let index = record as usize;
         match &mut self.sides[side as usize][index].body {
@@ -589,6 +595,18 @@ impl View<'_> {
             }
             _ => (Source::NULL, None),
         }
+    }
+}
+
+/// Whether an edit may have to make a tree of what is in a record.
+fn uses_trees(edit: &Edit<'_>, write: &[Column]) -> bool {
+    match edit {
+        Edit::Remove { target } | Edit::Rename { target, .. } => write[*target].path.len() > 1,
+        Edit::SetConstant { target, .. } | Edit::SetValues { target, .. } => write[*target].path.len() > 1,
+        Edit::Copy { .. } | Edit::Move { .. } | Edit::Flatten { .. } | Edit::Hoist { .. } | Edit::Extract { .. } => {
+            true
+        }
+        Edit::Retain { .. } => false,
     }
 }
 

@@ -10,12 +10,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::layout::{LayoutId, Origin};
+use super::nodes::NameCache;
 use super::plan::Side;
 use super::source::{Base, Source};
 use super::{Body, Converter, Failure, FailureKind, Form, HeaderConverter, Rows, Stage, View};
 use crate::batch::{BatchWriter, Encoding};
 use crate::json::text::write_string;
-use crate::tlv::{Dictionary, Tag, Writer};
+use crate::tlv::Tag;
 use crate::{Schema, SchemaId, SchemaTable, Value};
 
 /// What writing a key or value gave.
@@ -25,7 +26,7 @@ pub enum Written {
     Null,
     /// The bytes of the output from here to there.
     Bytes(Range<usize>),
-    /// The record has failed; [`View::failure`] says why.
+    /// Nothing: the record has failed, now or before ([`View::failure`] says why), or was dropped.
     Failed,
 }
 
@@ -81,6 +82,9 @@ impl View<'_> {
         out: &mut Vec<u8>,
     ) -> Written {
         let start = out.len();
+        if !self.is_live(record) {
+            return Written::Failed;
+        }
         match self.convert(record, side, converter, schemas, out) {
             Ok(true) => Written::Bytes(start..out.len()),
             Ok(false) => {
@@ -163,6 +167,10 @@ impl View<'_> {
             }
             Source::Payload { base, tag: Tag::Bytes, start, end } => {
                 write_base64(self.bytes(record, base, start, end), out);
+                Ok(())
+            }
+            Source::Json { base, start, end } if self.bytes(record, base, start, end).first() != Some(&b'"') => {
+                out.extend_from_slice(self.bytes(record, base, start, end));
                 Ok(())
             }
             source => {
@@ -415,7 +423,8 @@ impl View<'_> {
     }
 
     /// Appends the given records to a batch for a sink, in the encodings that `batch` was made with. A record that cannot
-    /// be written fails and is left out; the answer says which records are in.
+    /// be written fails and is left out, as are those that failed before or were dropped; the answer says which records
+    /// are in.
     pub fn write_batch(
         &mut self,
         rows: &Rows,
@@ -425,9 +434,12 @@ impl View<'_> {
         batch: &mut BatchWriter,
     ) -> Rows {
         let mut written = Vec::with_capacity(rows.len());
-        let (mut key_scratch, mut value_scratch) = (Vec::new(), Vec::new());
+        let (mut key_scratch, mut value_scratch, mut cache) = (Vec::new(), Vec::new(), NameCache::new());
         for &row in rows.records() {
             let record = row as usize;
+            if !self.is_live(record) {
+                continue;
+            }
             let mut prepare = |side, encoding, scratch: &mut Vec<u8>| {
                 self.prepare(record, side, encoding, schemas, scratch).inspect_err(|message| {
                     let failure = Failure { stage: stage(side), kind: FailureKind::Data, message: message.clone() };
@@ -459,8 +471,8 @@ impl View<'_> {
                 Prepared::Null => out.key(schema, None),
                 Prepared::Original(base, start, end) => out.key(schema, Some(self.bytes(record, base, start, end))),
                 Prepared::Scratch => out.key(schema, Some(&key_scratch)),
-                Prepared::Node => out.key_with(schema, |writer, names| {
-                    self.write_side_node(record, Side::Key, schemas, writer, names);
+                Prepared::Node => out.key_with(schema, |mut writer, names| {
+                    self.write_node(record, Side::Key, schemas, &mut writer, &mut cache.of(names));
                 }),
             };
             let schema = self.value_schema(record);
@@ -468,8 +480,8 @@ impl View<'_> {
                 Prepared::Null => out.value(schema, None),
                 Prepared::Original(base, start, end) => out.value(schema, Some(self.bytes(record, base, start, end))),
                 Prepared::Scratch => out.value(schema, Some(&value_scratch)),
-                Prepared::Node => out.value_with(schema, |writer, names| {
-                    self.write_side_node(record, Side::Value, schemas, writer, names);
+                Prepared::Node => out.value_with(schema, |mut writer, names| {
+                    self.write_node(record, Side::Value, schemas, &mut writer, &mut cache.of(names));
                 }),
             };
             let (first, end) = self.header_ranges[record];
@@ -534,17 +546,6 @@ impl View<'_> {
                 Ok(Prepared::Node)
             }
         }
-    }
-
-    fn write_side_node(
-        &self,
-        record: usize,
-        side: Side,
-        schemas: &SchemaTable,
-        mut writer: Writer<'_>,
-        names: &mut Dictionary,
-    ) {
-        self.write_node(record, side, schemas, &mut writer, names);
     }
 }
 

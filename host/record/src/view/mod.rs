@@ -46,6 +46,22 @@ use source::{Base, Source};
 pub struct Workspace {
     scanner: Scanner,
     envelopes: decode::Envelopes,
+    spare: Spare,
+}
+
+/// Buffers of the last view, empty but for their memory: fresh memory costs more than what is done with it.
+#[derive(Default)]
+struct Spare {
+    states: Vec<State>,
+    topics: Vec<u32>,
+    partitions: Vec<i32>,
+    offsets: Vec<i64>,
+    timestamps: Vec<i64>,
+    flags: Vec<u8>,
+    sides: [Vec<Part<'static>>; 2],
+    slots: Vec<Slot>,
+    header_ranges: Vec<(u32, u32)>,
+    heap: Vec<u8>,
 }
 
 /// Where a record failed; Connect's names for the stages.
@@ -163,27 +179,28 @@ impl<'a> View<'a> {
     /// An empty view. `options` are those of the JsonConverter.
     pub fn new(mut workspace: Workspace, options: JsonOptions) -> View<'a> {
         workspace.scanner.shapes.forget();
+        let spare = std::mem::take(&mut workspace.spare);
         View {
             workspace,
             options,
-            states: Vec::new(),
+            states: spare.states,
             failures: HashMap::new(),
             topic_names: Vec::new(),
-            topics: Vec::new(),
-            partitions: Vec::new(),
-            offsets: Vec::new(),
-            timestamps: Vec::new(),
-            flags: Vec::new(),
+            topics: spare.topics,
+            partitions: spare.partitions,
+            offsets: spare.offsets,
+            timestamps: spare.timestamps,
+            flags: spare.flags,
             originals: None,
-            sides: [Vec::new(), Vec::new()],
-            slots: Vec::new(),
+            sides: spare.sides.map(emptied),
+            slots: spare.slots,
             headers: Vec::new(),
-            header_ranges: Vec::new(),
+            header_ranges: spare.header_ranges,
             layouts: Layouts::default(),
             typed_layouts: HashMap::new(),
             splices: Vec::new(),
             overlay: Vec::new(),
-            heap: Vec::new(),
+            heap: spare.heap,
             trees: Vec::new(),
             names: Vec::new(),
             members: Vec::new(),
@@ -191,7 +208,23 @@ impl<'a> View<'a> {
     }
 
     /// Gives back what the next view needs.
-    pub fn into_workspace(self) -> Workspace {
+    pub fn into_workspace(mut self) -> Workspace {
+        fn cleared<T>(mut buffer: Vec<T>) -> Vec<T> {
+            buffer.clear();
+            buffer
+        }
+        self.workspace.spare = Spare {
+            states: cleared(self.states),
+            topics: cleared(self.topics),
+            partitions: cleared(self.partitions),
+            offsets: cleared(self.offsets),
+            timestamps: cleared(self.timestamps),
+            flags: cleared(self.flags),
+            sides: self.sides.map(emptied),
+            slots: cleared(self.slots),
+            header_ranges: cleared(self.header_ranges),
+            heap: cleared(self.heap),
+        };
         self.workspace
     }
 
@@ -299,4 +332,10 @@ impl<'a> View<'a> {
             }
         }
     }
+}
+
+/// The memory of a vector of parts for parts of another lifetime. Collecting in place keeps the allocation.
+fn emptied<'b>(mut parts: Vec<Part<'_>>) -> Vec<Part<'b>> {
+    parts.clear();
+    parts.into_iter().map(|part| Part { original: &[], schema: part.schema, body: part.body }).collect()
 }

@@ -8,11 +8,11 @@ use super::plan::Side;
 use super::source::{Base, Source, string_inside};
 use super::{Body, Failure, FailureKind, Form, Header, Part, State, View};
 use crate::batch::{BatchReader, Datum, Encoding};
-use crate::json::scan::{skip_space, value};
+use crate::json::scan::{scalar, skip_space};
 use crate::json::{ShapeId, Slot};
 use crate::schema::Kind;
 use crate::tlv::{Dictionary, NESTING_MAX, Name, Node, Tag, Writer};
-use crate::{Schema, SchemaId, SchemaTable};
+use crate::{Schema, SchemaId, SchemaTable, Value};
 
 impl<'a> View<'a> {
     /// Adds the records of a source's batch, in their order. The batch must have been checked against the schema table
@@ -40,7 +40,7 @@ impl<'a> View<'a> {
                 let tree = header.value.bytes.and_then(|bytes| Node::read(bytes).ok());
                 let source = match tree {
                     Some((node, _)) => {
-                        let tree = crate::Value::from_node(&node, &self.names);
+                        let tree = Value::from_node(&node, &self.names);
                         self.keep_tree(tree)
                     }
                     None => Source::NULL,
@@ -183,20 +183,36 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether the value can be written as nodes: they are not nested as deeply as JSON may be.
+    /// Whether a key or value can be written as nodes, which are not nested as deeply as JSON may be.
     pub(super) fn check_depth(&self, record: usize, side: Side) -> Result<(), String> {
-        let (base, start, end) = match self.sides[side as usize][record].body {
-            Body::Whole(Source::Json { base, start, end })
-            | Body::Fields { form: Form::Json(base), start, end, .. } => (base, start, end),
-            _ => return Ok(()),
+        let deep = match self.sides[side as usize][record].body {
+            Body::Whole(source) => self.is_deeper(record, source, NESTING_MAX),
+            Body::Fields { layout, form: Form::Json(base), start, end, .. } if self.layouts.get(layout).untouched => {
+                self.is_deeper(record, Source::Json { base, start, end }, NESTING_MAX)
+            }
+            Body::Fields { layout, slots, form, .. } => {
+                self.layouts.get(layout).fields.iter().any(|field| {
+                    self.is_deeper(record, self.resolve(record, field.origin, slots, form), NESTING_MAX - 1)
+                })
+            }
         };
-        let text = self.bytes(record, base, start, end);
-        // Few brackets are the rule and cannot be nested deeply.
-        let brackets = text.iter().filter(|&&byte| byte == b'{' || byte == b'[').count();
-        if brackets >= NESTING_MAX && depth(text) >= NESTING_MAX {
-            return Err(format!("nested more than {NESTING_MAX} levels deep"));
+        if deep { Err(TOO_DEEP.to_owned()) } else { Ok(()) }
+    }
+
+    /// Whether a value has more than `max` levels, itself and the scalars in it included.
+    fn is_deeper(&self, record: usize, source: Source, max: usize) -> bool {
+        match source {
+            Source::Json { base, start, end } => is_deeper(self.bytes(record, base, start, end), max),
+            Source::Tree(at) => tree_depth(&self.trees[at as usize]) > max,
+            // A payload was inside a value that was checked, below its top.
+            Source::Payload { tag, .. } => tag.is_nested() && max < NESTING_MAX - 1,
+            Source::Missing | Source::Fixed { .. } => false,
         }
-        Ok(())
+    }
+
+    /// Whether the JSON that a record came in is nested more deeply than trees and nodes may be.
+    pub(super) fn is_deep(&self, record: usize) -> bool {
+        self.sides.iter().any(|parts| is_deeper(parts[record].original, NESTING_MAX))
     }
 
     pub(super) fn write_node(
@@ -205,7 +221,7 @@ impl<'a> View<'a> {
         side: Side,
         schemas: &SchemaTable,
         writer: &mut Writer<'_>,
-        names: &mut Dictionary,
+        names: &mut NodeNames<'_>,
     ) {
         let part = &self.sides[side as usize][record];
         match part.body {
@@ -222,11 +238,11 @@ impl<'a> View<'a> {
     }
 
     /// Appends the payload of an object: its fields as nodes.
-    pub(super) fn write_payload(&self, record: usize, side: Side, out: &mut Vec<u8>, names: &mut Dictionary) {
+    pub(super) fn write_payload(&self, record: usize, side: Side, out: &mut Vec<u8>, names: &mut NodeNames<'_>) {
         self.write_field_nodes(record, side, &mut Writer::new(out), names);
     }
 
-    fn write_field_nodes(&self, record: usize, side: Side, writer: &mut Writer<'_>, names: &mut Dictionary) {
+    fn write_field_nodes(&self, record: usize, side: Side, writer: &mut Writer<'_>, names: &mut NodeNames<'_>) {
         let Body::Fields { layout, slots, form, .. } = self.sides[side as usize][record].body else { return };
         for field in &self.layouts.get(layout).fields {
             let source = self.resolve(record, field.origin, slots, form);
@@ -242,36 +258,79 @@ impl<'a> View<'a> {
         source: Source,
         schema: Option<&Arc<Schema>>,
         writer: &mut Writer<'_>,
-        names: &mut Dictionary,
+        names: &mut NodeNames<'_>,
     ) {
         match source {
             Source::Json { base, start, end } if schema.is_none() => {
                 let text = self.bytes(record, base, start, end);
-                JsonNodes { text, at: 0, writer, names, scratch: Vec::new() }.value(name);
+                JsonNodes { text, at: 0, writer, names }.value(name);
             }
             Source::Fixed { tag, bits } => {
                 let size = tag.fixed_size().unwrap_or(0);
-                let name = named(name, names);
+                let name = names.name(name);
                 writer.node(name, tag, &bits.to_le_bytes()[..size]);
             }
             Source::Payload { base, tag, start, end } if !tag.is_nested() => {
-                let name = named(name, names);
+                let name = names.name(name);
                 writer.node(name, tag, self.bytes(record, base, start, end));
             }
             source => {
                 let mut node = Vec::new();
-                self.tree(record, source, schema).write_node(name, names, &mut node);
+                self.tree(record, source, schema).write_node(name, names.dictionary, &mut node);
                 writer.raw(&node);
             }
         }
     }
 }
 
-fn named<'n>(name: Option<&'n str>, names: &mut Dictionary) -> Name<'n> {
-    match name {
-        None => Name::None,
-        Some(text) => names.intern(text).map_or(Name::Inline(text), Name::Entry),
+/// The dictionary of an arena with a cache in front of it: the few names of a batch come again and again.
+pub(super) struct NodeNames<'d> {
+    dictionary: &'d mut Dictionary,
+    cache: &'d mut NameCache,
+}
+
+/// Numbers in a dictionary by a hash of the name. It may be wrong: whoever uses it compares.
+pub(super) struct NameCache([u16; NAME_CACHE]);
+
+const NAME_CACHE: usize = 512;
+
+impl NameCache {
+    pub(super) fn new() -> NameCache {
+        NameCache([0; NAME_CACHE])
     }
+
+    pub(super) fn of<'d>(&'d mut self, dictionary: &'d mut Dictionary) -> NodeNames<'d> {
+        NodeNames { dictionary, cache: self }
+    }
+}
+
+impl NodeNames<'_> {
+    fn name<'n>(&mut self, name: Option<&'n str>) -> Name<'n> {
+        let Some(text) = name else { return Name::None };
+        let slot = &mut self.cache.0[name_hash(text.as_bytes()) % NAME_CACHE];
+        if self.dictionary.get(*slot) == Some(text) {
+            return Name::Entry(*slot);
+        }
+        match self.dictionary.intern(text) {
+            Some(number) => {
+                *slot = number;
+                Name::Entry(number)
+            }
+            None => Name::Inline(text),
+        }
+    }
+}
+
+/// A hash of the length and the first and last bytes: names that agree in those share a place in the cache.
+fn name_hash(name: &[u8]) -> usize {
+    let word = |bytes: &[u8]| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
+    };
+    let half = name.len().min(8);
+    let mixed = word(&name[..half]) ^ word(&name[name.len() - half..]).rotate_left(29) ^ name.len() as u64;
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
 }
 
 fn node_source(bytes: &[u8], base: Base, slot: Slot) -> Source {
@@ -292,8 +351,28 @@ fn node_source(bytes: &[u8], base: Base, slot: Slot) -> Source {
     Source::Fixed { tag, bits }
 }
 
+/// What is said of values that cannot be nodes.
+pub(super) const TOO_DEEP: &str = "nested more than 64 levels deep";
+
+/// Whether a JSON text that the scanner has accepted has more than `max` levels, the scalars inside included.
+pub(super) fn is_deeper(text: &[u8], max: usize) -> bool {
+    // Few brackets are the rule and cannot be nested deeply.
+    let brackets = text.iter().filter(|&&byte| byte == b'{' || byte == b'[').count();
+    brackets >= max && depth(text) > max
+}
+
+fn tree_depth(tree: &Value) -> usize {
+    let inner = match tree {
+        Value::Array(items) => items.iter().map(tree_depth).max(),
+        Value::Map(members) | Value::Struct(members) => members.iter().map(|(_, value)| tree_depth(value)).max(),
+        Value::Pairs(pairs) => pairs.iter().map(|(key, value)| tree_depth(key).max(tree_depth(value))).max(),
+        _ => None,
+    };
+    1 + inner.unwrap_or(0)
+}
+
 /// Levels of arrays and objects in a JSON text that the scanner has accepted, and one for the scalars inside.
-pub(super) fn depth(text: &[u8]) -> usize {
+fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (1usize, 1, false, false);
     for &byte in text {
         match byte {
@@ -304,7 +383,8 @@ pub(super) fn depth(text: &[u8]) -> usize {
                 depth += 1;
                 deepest = deepest.max(depth);
             }
-            b'}' | b']' if !in_string => depth -= 1,
+            // Bytes that are no JSON may close more than they open.
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
@@ -313,26 +393,25 @@ pub(super) fn depth(text: &[u8]) -> usize {
 
 /// Writes a JSON text without a schema as nodes, in one pass. The scanner has accepted the text and
 /// [`View::check_depth`] its depth, so it may recurse and need not check.
-pub(super) struct JsonNodes<'n, 'w, 't> {
+struct JsonNodes<'n, 'd, 'w, 't> {
     text: &'t [u8],
     at: usize,
     writer: &'n mut Writer<'w>,
-    names: &'n mut Dictionary,
-    scratch: Vec<u8>,
+    names: &'n mut NodeNames<'d>,
 }
 
-impl JsonNodes<'_, '_, '_> {
-    /// Appends the payload of an array or object.
-    pub(super) fn write_payload(text: &[u8], out: &mut Vec<u8>, names: &mut Dictionary) {
-        let mut writer = Writer::new(out);
-        let mut nodes = JsonNodes { text, at: 0, writer: &mut writer, names, scratch: Vec::new() };
-        match nodes.byte() {
-            b'{' => nodes.members(),
-            b'[' => nodes.items(),
-            _ => {}
-        }
+/// Appends the payload of a JSON array or object.
+pub(super) fn json_payload(text: &[u8], out: &mut Vec<u8>, names: &mut NodeNames<'_>) {
+    let mut writer = Writer::new(out);
+    let mut nodes = JsonNodes { text, at: 0, writer: &mut writer, names };
+    match nodes.byte() {
+        b'{' => nodes.members(),
+        b'[' => nodes.items(),
+        _ => {}
     }
+}
 
+impl<'t> JsonNodes<'_, '_, '_, 't> {
     fn byte(&self) -> u8 {
         self.text.get(self.at).copied().unwrap_or(0)
     }
@@ -341,12 +420,16 @@ impl JsonNodes<'_, '_, '_> {
         self.at = skip_space(self.text, self.at);
     }
 
-    fn scalar_end(&self) -> usize {
-        value(self.text, self.at, 0).unwrap_or(self.text.len())
+    /// Takes the scalar that comes next.
+    fn scalar(&mut self) -> &'t [u8] {
+        let end = scalar(self.text, self.at).unwrap_or(self.text.len());
+        let text = &self.text[self.at..end];
+        self.at = end;
+        text
     }
 
     fn value(&mut self, name: Option<&str>) {
-        let name = named(name, self.names);
+        let name = self.names.name(name);
         match self.byte() {
             b'{' => {
                 let open = self.writer.open(name, Tag::Map);
@@ -359,11 +442,12 @@ impl JsonNodes<'_, '_, '_> {
                 self.writer.close(open);
             }
             first => {
-                let end = self.scalar_end();
-                let text = &self.text[self.at..end];
-                self.at = end;
+                let text = self.scalar();
                 match first {
-                    b'"' => self.writer.node(name, Tag::String, string_inside(text, &mut self.scratch)),
+                    b'"' => {
+                        let mut scratch = Vec::new();
+                        self.writer.node(name, Tag::String, string_inside(text, &mut scratch));
+                    }
                     b't' | b'f' => self.writer.boolean(name, first == b't'),
                     b'n' => self.writer.null(name),
                     _ => self.writer.node(name, Tag::Number, text),
@@ -376,14 +460,13 @@ impl JsonNodes<'_, '_, '_> {
         self.at += 1;
         self.space();
         while self.byte() == b'"' {
-            let end = self.scalar_end();
-            let inside = string_inside(&self.text[self.at..end], &mut self.scratch);
-            let name = std::str::from_utf8(inside).unwrap_or_default().to_owned();
-            self.at = end;
+            let mut scratch = Vec::new();
+            let text = self.scalar();
+            let name = std::str::from_utf8(string_inside(text, &mut scratch)).unwrap_or_default();
             self.space();
             self.at += 1;
             self.space();
-            self.value(Some(&name));
+            self.value(Some(name));
             self.separator();
         }
         self.at += 1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::nodes::JsonNodes;
+use super::nodes::{NameCache, TOO_DEEP, is_deeper, json_payload};
 use super::plan::{Column, Place, Rows, Side};
 use super::source::{Source, string_inside};
 use super::typed::object;
@@ -65,11 +65,7 @@ impl View<'_> {
         for record in failed {
             self.fail(
                 record as usize,
-                Failure {
-                    stage: Stage::Transformation,
-                    kind: FailureKind::Data,
-                    message: format!("nested more than {NESTING_MAX} levels deep"),
-                },
+                Failure { stage: Stage::Transformation, kind: FailureKind::Data, message: TOO_DEEP.to_owned() },
             );
         }
     }
@@ -146,7 +142,9 @@ impl View<'_> {
             Body::Fields { .. } if self.check_depth(index, side).is_err() => failed.push(record),
             Body::Fields { .. } => {
                 let tag = if part.schema == SchemaId::NONE { Tag::Map } else { Tag::Struct };
-                out.set_with(at, row, tag, |heap, names| self.write_payload(index, side, heap, names));
+                out.set_with(at, row, tag, |heap, names| {
+                    self.write_payload(index, side, heap, &mut NameCache::new().of(names));
+                });
             }
         }
     }
@@ -242,11 +240,13 @@ impl View<'_> {
                         out.set(at, row, Cell::String(text(string_inside(json, scratch))));
                     }
                     (b'{' | b'[', None) => {
-                        if super::nodes::depth(json) >= NESTING_MAX {
+                        if is_deeper(json, NESTING_MAX) {
                             return false;
                         }
                         let tag = if first == b'{' { Tag::Map } else { Tag::Array };
-                        out.set_with(at, row, tag, |heap, names| JsonNodes::write_payload(json, heap, names));
+                        out.set_with(at, row, tag, |heap, names| {
+                            json_payload(json, heap, &mut NameCache::new().of(names))
+                        });
                     }
                     (_, None) => out.set(at, row, Cell::Number(text(json))),
                     (_, Some(schema)) => match typed_number(text(json), schema) {

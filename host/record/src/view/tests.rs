@@ -296,6 +296,33 @@ fn failed_records_are_left_alone() {
 }
 
 #[test]
+fn what_is_too_deep_for_nodes_stays_text_or_fails() {
+    let deep = format!(r#"{{"a":{}{},"b":1}}"#, "[".repeat(80), "]".repeat(80));
+    let stays = |edits, expected: &str| {
+        let mut schemas = SchemaTable::default();
+        let mut view = View::new(Workspace::default(), JsonOptions::default());
+        view.push(message(None, Some(deep.as_bytes())), &all(JSON), &mut schemas);
+        let (rows, write) = (view.rows(), columns("value.b value.c"));
+        let arena = edits_from_json(edits, 1).unwrap();
+        let edits = EditsReader::parse(&arena, 1, 2).unwrap();
+        view.apply(&rows, &edits, &write, &Reshapes::new(), &mut schemas).unwrap();
+        assert_eq!(written(&mut view, all(JSON), &schemas), format!("{expected}\n"));
+        let mut batch = BatchWriter::new(Encoding::Tlv, Encoding::Tlv);
+        assert!(view.write_batch(&rows, Encoding::Tlv, Encoding::Tlv, &schemas, &mut batch).is_empty());
+    };
+    let removed = deep.replace(r#","b":1"#, "");
+    stays(r#"{"edits":[{"op":"remove","target":0}]}"#, &format!("- => {removed}"));
+    stays(
+        r#"{"edits":[{"op":"copy","target":0,"to":1}]}"#,
+        "failed in Transformation: nested more than 64 levels deep",
+    );
+    stays(
+        r#"{"edits":[{"op":"flatten","place":"value","delimiter":"."}]}"#,
+        "failed in Transformation: nested more than 64 levels deep",
+    );
+}
+
+#[test]
 fn edits_that_do_not_go_with_the_plan_are_refused() {
     let refused = |write, edits, expected| check(&["{}"], write, edits, expected);
     refused(
