@@ -71,14 +71,14 @@ impl<S: Side> Transform for MaskField<S> {
             _ => (columns.value_is_null(record), columns.value_has_schema(record)),
         };
         let mut failed = vec![false; count];
-        for record in 0..count {
+        for (record, failed) in failed.iter_mut().enumerate() {
             let message = match flags(record) {
                 (false, _) => continue,
                 (true, true) => "Only Struct objects supported for [mask fields], found: null",
                 (true, false) => "Only Map objects supported in absence of schema for [mask fields], found: null",
             };
             edits.fail(record, FailureKind::Data, message);
-            failed[record] = true;
+            *failed = true;
         }
         for column in 0..self.fields.len() {
             // The kinds that this field has in the batch, mostly one, each with its records.

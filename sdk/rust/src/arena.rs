@@ -11,7 +11,11 @@ pub(crate) const HEADERS_MAX: usize = 100_000;
 
 /// The bytes of an arena.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Arena<'a>(&'a [u8]);
+pub(crate) struct Arena<'a> {
+    bytes: &'a [u8],
+    /// Where the header ends: no column and no text begins before.
+    header_bytes: usize,
+}
 
 impl<'a> Arena<'a> {
     /// Checks the header that all arenas share: magic, version and, at `length_at`, the length.
@@ -27,7 +31,7 @@ impl<'a> Arena<'a> {
         if bytes.len() > ARENA_BYTES_MAX {
             return Err(Malformed::new("the arena is longer than 64 MiB"));
         }
-        let arena = Arena(bytes);
+        let arena = Arena { bytes, header_bytes };
         if bytes[..4] != *magic {
             return Err(Malformed::new("not an arena of this kind"));
         }
@@ -41,17 +45,17 @@ impl<'a> Arena<'a> {
     }
 
     pub(crate) fn bytes(self) -> &'a [u8] {
-        self.0
+        self.bytes
     }
 
     /// A number of the header or of a column that was checked.
     pub(crate) fn u16(self, at: usize) -> u16 {
-        u16::from_le_bytes([self.0[at], self.0[at + 1]])
+        u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]])
     }
 
     /// As [`u16`](Arena::u16).
     pub(crate) fn u32(self, at: usize) -> u32 {
-        let bytes = &self.0[at..at + 4];
+        let bytes = &self.bytes[at..at + 4];
         u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
 
@@ -62,15 +66,16 @@ impl<'a> Arena<'a> {
 
     /// As [`u16`](Arena::u16).
     pub(crate) fn u64(self, at: usize) -> u64 {
-        let bytes = &self.0[at..at + 8];
+        let bytes = &self.bytes[at..at + 8];
         u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
     }
 
     /// The bytes of a range.
     pub(crate) fn range(self, offset: u32, length: u32) -> Result<&'a [u8], Malformed> {
+        const OUTSIDE: Malformed = Malformed::new("a range lies outside the arena");
         let offset = offset as usize;
-        let end = offset.checked_add(length as usize).ok_or(Malformed::new("a range lies outside the arena"))?;
-        self.0.get(offset..end).ok_or(Malformed::new("a range lies outside the arena"))
+        let end = offset.checked_add(length as usize).filter(|_| offset >= self.header_bytes).ok_or(OUTSIDE)?;
+        self.bytes.get(offset..end).ok_or(OUTSIDE)
     }
 
     /// Where the column starts whose offset stands at `at`, if it is there; all of its bytes lie in the arena.
@@ -79,7 +84,8 @@ impl<'a> Arena<'a> {
         if offset == 0 {
             return Ok(None);
         }
-        match self.0.get(offset..).is_some_and(|from| from.len() / entry_bytes >= count) {
+        let fits = |from: &[u8]| offset >= self.header_bytes && from.len() / entry_bytes >= count;
+        match self.bytes.get(offset..).is_some_and(fits) {
             true => Ok(Some(offset)),
             false => Err(Malformed::new("a column lies outside the arena")),
         }

@@ -497,6 +497,24 @@ impl SourceBatch {
     }
 }
 
+/// Source partitions and offsets are JSON objects, written without blanks.
+fn check_compact_object(text: &str) -> Result<(), Malformed> {
+    const WHAT: Malformed = Malformed::new("a source partition or offset is no compact JSON object");
+    let mut in_string = false;
+    let mut escaped = false;
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            byte if !in_string && byte.is_ascii_whitespace() => return Err(WHAT),
+            _ => {}
+        }
+    }
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|_| WHAT)?;
+    if json.is_object() { Ok(()) } else { Err(WHAT) }
+}
+
 /// The column, with `absent` for the records before if it begins only now.
 fn column<'a>(column: &'a mut Option<Vec<u8>>, count: usize, absent: &[u8]) -> &'a mut Vec<u8> {
     column.get_or_insert_with(|| absent.repeat(count))
@@ -531,6 +549,7 @@ pub struct SinkBatch<'a> {
     headers: Option<(usize, usize)>,
     source_partition: Option<usize>,
     source_offset: Option<usize>,
+    origin: Option<usize>,
     original: Option<usize>,
     flags: Option<usize>,
 }
@@ -550,7 +569,7 @@ impl<'a> SinkBatch<'a> {
         if bytes[6] > ENCODING_TLV || bytes[7] > ENCODING_TLV {
             return Err(Malformed::new("an unknown encoding"));
         }
-        let dictionary = DictionaryReader::read(bytes, arena.u32(at::DICTIONARY), arena.u32(at::DICTIONARY_COUNT))?;
+        let dictionary = DictionaryReader::read(arena, at::DICTIONARY, at::DICTIONARY_COUNT)?;
         let headers = match arena.column(at::HEADERS, count + 1, 4)? {
             None => None,
             Some(starts) => {
@@ -558,7 +577,6 @@ impl<'a> SinkBatch<'a> {
                 Some((starts, entries.unwrap_or(starts)))
             }
         };
-        arena.column(at::ORIGIN, count, 4)?;
         let batch = SinkBatch {
             arena,
             dictionary,
@@ -574,6 +592,7 @@ impl<'a> SinkBatch<'a> {
             headers,
             source_partition: arena.column(at::SOURCE_PARTITION, count, 4)?,
             source_offset: arena.column(at::SOURCE_OFFSET, count, 8)?,
+            origin: arena.column(at::ORIGIN, count, 4)?,
             original: arena.column(at::ORIGINAL, count, 16)?,
             flags: arena.column(at::FLAGS, count, 1)?,
         };
@@ -587,19 +606,33 @@ impl<'a> SinkBatch<'a> {
             if let Some(topic) = self.topic {
                 self.dictionary.get(arena.u32(topic + 4 * index))?;
             }
-            for column in [self.key, self.value].into_iter().flatten() {
-                let at = column + 12 * index;
-                arena.range(arena.u32(at + 4), arena.u32(at + 8))?;
+            for (column, encoding) in [(self.key, self.key_encoding), (self.value, self.value_encoding)] {
+                if let Some(column) = column {
+                    self.check_slot(column + 12 * index, encoding)?;
+                }
+            }
+            if self.offset.is_some_and(|column| (arena.u64(column + 8 * index) as i64) < -1)
+                || self.partition.is_some_and(|column| arena.i32(column + 4 * index) < -1)
+            {
+                return Err(Malformed::new("a partition or an offset is negative"));
+            }
+            if self.flags.is_some_and(|column| arena.bytes()[column + index] > 0b1111) {
+                return Err(Malformed::new("a record has a flag without meaning"));
             }
             if let Some(column) = self.source_partition
                 && arena.u32(column + 4 * index) != NONE
             {
-                self.dictionary.get(arena.u32(column + 4 * index))?;
+                check_compact_object(self.dictionary.get(arena.u32(column + 4 * index))?)?;
             }
-            if let Some(column) = self.source_offset {
-                arena.range(arena.u32(column + 8 * index), arena.u32(column + 8 * index + 4))?;
+            if let Some(column) = self.source_offset
+                && arena.u32(column + 8 * index) != 0
+            {
+                let text = arena.range(arena.u32(column + 8 * index), arena.u32(column + 8 * index + 4))?;
+                check_compact_object(std::str::from_utf8(text).map_err(|_| Malformed::new("an offset is not UTF-8"))?)?;
             }
-            if let Some(column) = self.original {
+            if let Some(column) = self.original
+                && arena.u32(column + 16 * index) != NONE
+            {
                 self.dictionary.get(arena.u32(column + 16 * index))?;
             }
         }
@@ -610,10 +643,28 @@ impl<'a> SinkBatch<'a> {
             }
             for at in (0..header_count).map(|index| entries + 16 * index) {
                 self.dictionary.get(arena.u32(at))?;
-                arena.range(arena.u32(at + 8), arena.u32(at + 12))?;
+                self.check_slot(at + 4, ENCODING_TLV)?;
             }
         }
         Ok(())
+    }
+
+    /// Checks {schema, offset, length} of a key, a value or a header.
+    fn check_slot(&self, at: usize, encoding: u8) -> Result<(), Malformed> {
+        let (schema, offset, length) = (SchemaId(self.arena.u32(at)), self.arena.u32(at + 4), self.arena.u32(at + 8));
+        if !schema.is_known() {
+            return Err(Malformed::new("a schema number that stands for nothing"));
+        }
+        if offset == 0 {
+            return if length == 0 { Ok(()) } else { Err(Malformed::new("null has a length")) };
+        }
+        self.arena.range(offset, length)?;
+        let is_raw =
+            matches!(schema, SchemaId::STRING | SchemaId::OPTIONAL_STRING | SchemaId::BYTES | SchemaId::OPTIONAL_BYTES);
+        match encoding != ENCODING_RAW || is_raw {
+            true => Ok(()),
+            false => Err(Malformed::new("a raw value whose schema is neither string nor bytes")),
+        }
     }
 
     /// Number of records.
@@ -686,17 +737,18 @@ impl<'a> RecordRef<'_, 'a> {
         Some(self.batch.arena.u64(column + 8 * self.index) as i64).filter(|&timestamp| timestamp != -1)
     }
 
-    /// Topic, partition and offset in Kafka, before transforms moved the record.
-    pub fn original(&self) -> (&'a str, Option<i32>, Option<i64>) {
+    /// Topic, partition and offset in Kafka, where transforms moved the record.
+    pub fn moved_from(&self) -> Option<(&'a str, i32, i64)> {
         let batch = self.batch;
-        match batch.original {
-            Some(column) => {
-                let at = column + 16 * self.index;
-                let topic = batch.dictionary.get(batch.arena.u32(at)).unwrap_or_default();
-                (topic, Some(batch.arena.i32(at + 4)), Some(batch.arena.u64(at + 8) as i64))
-            }
-            None => (self.topic(), self.partition(), self.offset()),
-        }
+        let at = batch.original? + 16 * self.index;
+        // The dictionary entry was checked when the batch was read.
+        let topic = batch.dictionary.get(batch.arena.u32(at)).ok()?;
+        Some((topic, batch.arena.i32(at + 4), batch.arena.u64(at + 8) as i64))
+    }
+
+    /// The index of the record of the host's batch that this one was made from, if the batch says so.
+    pub fn origin(&self) -> Option<u32> {
+        Some(self.batch.arena.u32(self.batch.origin? + 4 * self.index))
     }
 
     /// The schema of the key.
@@ -777,7 +829,12 @@ impl<'a> RecordRef<'_, 'a> {
     fn decode(&self, encoding: u8, slot: Slot<'a>) -> Result<Value, Malformed> {
         let Some(bytes) = slot.bytes else { return Ok(Value::Null) };
         match encoding {
-            ENCODING_TLV => Value::read_node(bytes, &self.batch.dictionary),
+            ENCODING_TLV => match Value::read_node(bytes, &self.batch.dictionary)? {
+                Value::Number(_) if slot.schema != SchemaId::NONE => {
+                    Err(Malformed::new("a number as text in a value with a schema"))
+                }
+                value => Ok(value),
+            },
             // As text, whatever is not bytes came as text: a string's own or JSON's.
             ENCODING_TEXT | ENCODING_RAW if !matches!(slot.schema, SchemaId::BYTES | SchemaId::OPTIONAL_BYTES) => {
                 match std::str::from_utf8(bytes) {

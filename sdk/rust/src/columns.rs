@@ -2,7 +2,7 @@
 
 use crate::arena::{Arena, RECORDS_MAX};
 use crate::dictionary::DictionaryReader;
-use crate::value::tag;
+use crate::value::{is_json_number, tag};
 use crate::{Malformed, Value};
 
 const MAGIC: &[u8; 4] = b"TGC1";
@@ -97,13 +97,16 @@ impl<'a> Columns<'a> {
         if count > RECORDS_MAX {
             return Err(Malformed::new("more than 65,536 records"));
         }
-        let dictionary = DictionaryReader::read(bytes, arena.u32(20), arena.u32(16))?;
+        let dictionary = DictionaryReader::read(arena, 20, 16)?;
         let cells = match arena.column(24, columns * count, CELL_BYTES)? {
             Some(cells) => cells,
             None if columns * count == 0 => 0,
             None => return Err(Malformed::new("there are no cells")),
         };
         let flags = arena.column(28, count, 1)?;
+        if flags.is_some_and(|at| bytes[at..at + count].iter().any(|&flags| flags > 0b1111)) {
+            return Err(Malformed::new("a record has a flag without meaning"));
+        }
         Ok(Columns { arena, dictionary, columns, count, cells, flags })
     }
 
@@ -115,6 +118,11 @@ impl<'a> Columns<'a> {
     /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Number of columns: those of the plan.
+    pub fn column_count(&self) -> usize {
+        self.columns
     }
 
     /// What a record has in a column, both by position. Asking for a column that the plan does not read is an error.
@@ -134,7 +142,10 @@ impl<'a> Columns<'a> {
             tag::TIME => Cell::Time(data as i32),
             tag::TIMESTAMP => Cell::Timestamp(data as i64),
             tag::STRING => Cell::String(self.text(column, record)?),
-            tag::NUMBER => Cell::Number(self.text(column, record)?),
+            tag::NUMBER => match self.text(column, record)? {
+                number if is_json_number(number) => Cell::Number(number),
+                _ => return Err(Malformed::new("a number is not one of JSON's")),
+            },
             tag::BYTES => Cell::Bytes(self.payload(column, record)?),
             tag::ARRAY => Cell::Array,
             tag::MAP | tag::KEYED_MAP => Cell::Map,
@@ -232,9 +243,10 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// Tag and data of a cell that was checked.
     fn parts(&self, column: usize, record: usize) -> Result<(u8, u64), Malformed> {
         let at = self.at(column, record)?;
-        Ok((self.arena.bytes()[at], self.arena.u64(at + 8)))
+        read_cell_header(self.arena, at)
     }
 
     fn payload(&self, column: usize, record: usize) -> Result<&'a [u8], Malformed> {
@@ -247,4 +259,23 @@ impl<'a> Columns<'a> {
     fn text(&self, column: usize, record: usize) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.payload(column, record)?).map_err(|_| Malformed::new("a text is not UTF-8"))
     }
+}
+
+/// Checks what a cell holds itself: the length that its tag has, and data that is a number of the type. Answers tag and data.
+pub(crate) fn read_cell_header(arena: Arena<'_>, at: usize) -> Result<(u8, u64), Malformed> {
+    let of_tag = arena.u32(at);
+    let Ok(of_tag) = u8::try_from(of_tag) else { return Err(Malformed::new("the unused bytes of a cell are not 0")) };
+    let (length, data) = (arena.u32(at + 4), arena.u64(at + 8));
+    let signed = data as i64;
+    let fits = match of_tag {
+        tag::NULL | tag::MISSING => length == 0 && data == 0,
+        tag::BOOLEAN => length == 1 && data <= 1,
+        tag::INT8 => length == 1 && i8::try_from(signed).is_ok(),
+        tag::INT16 => length == 2 && i16::try_from(signed).is_ok(),
+        tag::INT32 | tag::DATE | tag::TIME => length == 4 && i32::try_from(signed).is_ok(),
+        tag::FLOAT32 => length == 4 && u32::try_from(data).is_ok(),
+        tag::INT64 | tag::FLOAT64 | tag::TIMESTAMP => length == 8,
+        _ => true,
+    };
+    if fits { Ok((of_tag, data)) } else { Err(Malformed::new("a cell does not hold what its tag says")) }
 }

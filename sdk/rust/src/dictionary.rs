@@ -1,6 +1,7 @@
 //! The dictionary of an arena: texts that occur often (topics, field names, source partitions), written once and
 //! referred to by number.
 
+use crate::arena::Arena;
 use crate::error::Malformed;
 
 /// Entries that fit; number 0xFFFF means "no name".
@@ -112,21 +113,20 @@ pub(crate) struct DictionaryReader<'a> {
 }
 
 impl<'a> DictionaryReader<'a> {
-    pub(crate) fn read(arena: &'a [u8], offset: u32, count: u32) -> Result<DictionaryReader<'a>, Malformed> {
-        const WHAT: Malformed = Malformed::new("the dictionary lies outside the arena");
-        let count = count as usize;
+    /// The dictionary whose offset and number of entries stand at these places of the header.
+    pub(crate) fn read(arena: Arena<'a>, offset_at: usize, count_at: usize) -> Result<DictionaryReader<'a>, Malformed> {
+        let count = arena.u32(count_at) as usize;
         if count > ENTRIES_MAX {
             return Err(Malformed::new("the dictionary is too long"));
         }
-        if count == 0 {
-            return Ok(DictionaryReader::default());
-        }
-        let table = arena.get(offset as usize..).and_then(|from| from.get(..count * 8)).ok_or(WHAT)?;
+        let table = match arena.column(offset_at, count, 8)? {
+            Some(table) => table,
+            None if count == 0 => return Ok(DictionaryReader::default()),
+            None => return Err(Malformed::new("there is no dictionary")),
+        };
         let mut entries = Vec::with_capacity(count);
-        for entry in table.chunks_exact(8) {
-            let offset = u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]) as usize;
-            let length = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]) as usize;
-            let text = arena.get(offset..).and_then(|from| from.get(..length)).ok_or(WHAT)?;
+        for at in (0..count).map(|index| table + 8 * index) {
+            let text = arena.range(arena.u32(at), arena.u32(at + 4))?;
             entries.push(std::str::from_utf8(text).map_err(|_| Malformed::new("a dictionary entry is not UTF-8"))?);
         }
         Ok(DictionaryReader { entries })

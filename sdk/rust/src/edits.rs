@@ -37,7 +37,7 @@ impl Bitmap {
     /// A bitmap of `count` records with every bit as `value`.
     pub fn new(count: usize, value: bool) -> Bitmap {
         let mut bytes = vec![if value { 0xFF } else { 0 }; count.div_ceil(8)];
-        if let (true, Some(last)) = (value && count % 8 != 0, bytes.last_mut()) {
+        if let (true, Some(last)) = (value && !count.is_multiple_of(8), bytes.last_mut()) {
             *last = (1 << (count % 8)) - 1;
         }
         Bitmap { bytes, count }

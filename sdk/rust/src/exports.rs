@@ -310,8 +310,30 @@ impl From<Plan> for wit::Plan {
 
 /// Makes a component of any mix of definitions: the one macro that an author meets.
 ///
-/// ```ignore
-/// tidegate_sdk::export! { sources: [Heartbeat], transforms: [Shout, Whisper] }
+/// ```
+/// use tidegate_sdk::*;
+/// struct Quiet;
+///
+/// impl Transform for Quiet {
+///     fn definition() -> Definition {
+///         Definition::transform("Quiet").doc("Drops every record.")
+///     }
+///     fn configure(_: &Config) -> Result<Quiet> {
+///         Ok(Quiet)
+///     }
+///     fn plan(&self) -> Plan {
+///         Plan::default()
+///     }
+///     fn apply(&self, _: &Columns<'_>, edits: &mut Edits) -> Result<()> {
+///         edits.drop_all();
+///         Ok(())
+///     }
+/// }
+///
+/// export! { transforms: [Quiet] }
+/// # fn main() {
+/// assert!(PLUGIN.describe().contains("\"Quiet\""));
+/// # }
 /// ```
 ///
 /// Names, version, authors, licence and description are those of the crate. Natively it leaves only `PLUGIN`, the table, so

@@ -41,6 +41,11 @@ impl SchemaId {
         }
     }
 
+    /// Whether a batch may mention it.
+    pub(crate) fn is_known(self) -> bool {
+        matches!(self.0, 0..=9 | 17..=25 | 64..)
+    }
+
     /// The predefined schemas as [`Schema`]s; none for 0 and for numbers of the host.
     pub fn predefined(self) -> Option<Schema> {
         let (number, optional) = if self.0 > 16 { (self.0 - 16, true) } else { (self.0, false) };

@@ -22,6 +22,8 @@ mod columns;
 mod edits;
 pub(crate) mod fake;
 mod json;
+#[cfg(test)]
+mod vectors;
 
 pub use fake::{FakeHost, SinkRequest};
 pub(crate) use json::json_of;
@@ -209,7 +211,7 @@ impl TransformHarness {
     /// Transforms records; one answer for each.
     pub fn apply(&mut self, records: &[TestRecord]) -> Result<Vec<Transformed>> {
         let answer = self.running.apply(&columns::write(&self.plan.read, records))?;
-        let edits = edits::EditsReader::read(&answer)?;
+        let edits = edits::EditsReader::read(&answer, records.len(), self.plan.write.len())?;
         edits.apply(&self.plan, records, &mut |place, schema| self.running.reshape(place, schema))
     }
 }

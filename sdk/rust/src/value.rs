@@ -2,6 +2,7 @@
 
 use crate::dictionary::{Dictionary, DictionaryReader};
 use crate::error::Malformed;
+use std::collections::BTreeMap;
 
 /// Any value that a key, a value, a field or a header may hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +79,7 @@ pub(crate) mod tag {
 /// The name field of a node that has none, or carries it inline.
 const NO_NAME: u16 = 0xFFFF;
 const NESTING_MAX: usize = 64;
+const DECIMAL_BYTES_MAX: usize = 1_024;
 
 impl Value {
     /// The field of a map or struct.
@@ -203,6 +205,7 @@ impl Value {
     /// Reads one node that fills `bytes` exactly.
     pub(crate) fn read_node(bytes: &[u8], dictionary: &DictionaryReader<'_>) -> Result<Value, Malformed> {
         let (node, rest) = Node::read(bytes)?;
+        node.check_nameless()?;
         match rest {
             [] => node.value(dictionary, NESTING_MAX),
             _ => Err(Malformed::new("bytes after a value")),
@@ -264,6 +267,13 @@ impl<'a> Node<'a> {
         }
     }
 
+    fn check_nameless(&self) -> Result<(), Malformed> {
+        match self.name == NO_NAME && self.inline_name.is_none() {
+            true => Ok(()),
+            false => Err(Malformed::new("a value has a name where none belongs")),
+        }
+    }
+
     fn fixed<const N: usize>(&self) -> Result<[u8; N], Malformed> {
         self.payload.try_into().map_err(|_| Malformed::new("a value has the wrong length for its tag"))
     }
@@ -302,10 +312,14 @@ impl<'a> Node<'a> {
             tag::FLOAT64 => Value::Float64(f64::from_le_bytes(self.fixed()?)),
             tag::STRING => Value::String(self.text()?),
             tag::BYTES => Value::Bytes(self.payload.to_vec()),
-            tag::NUMBER => Value::Number(self.text()?),
+            tag::NUMBER => match self.text()? {
+                number if is_json_number(&number) => Value::Number(number),
+                _ => return Err(Malformed::new("a number is not one of JSON's")),
+            },
             tag::ARRAY => {
                 let mut items = Vec::new();
                 self.children(|item| {
+                    item.check_nameless()?;
                     items.push(item.value(dictionary, depth)?);
                     Ok(())
                 })?;
@@ -317,11 +331,13 @@ impl<'a> Node<'a> {
                     fields.push((field.name(dictionary)?.to_owned(), field.value(dictionary, depth)?));
                     Ok(())
                 })?;
+                keep_last(&mut fields);
                 if self.tag == tag::MAP { Value::Map(fields) } else { Value::Struct(fields) }
             }
             tag::KEYED_MAP => {
                 let mut nodes = Vec::new();
                 self.children(|node| {
+                    node.check_nameless()?;
                     nodes.push(node.value(dictionary, depth)?);
                     Ok(())
                 })?;
@@ -336,10 +352,10 @@ impl<'a> Node<'a> {
                 Value::KeyedMap(pairs)
             }
             tag::DECIMAL => match self.payload.split_first_chunk::<4>() {
-                Some((scale, unscaled)) if !unscaled.is_empty() => {
+                Some((scale, unscaled)) if (1..=DECIMAL_BYTES_MAX).contains(&unscaled.len()) => {
                     Value::Decimal { scale: i32::from_le_bytes(*scale), unscaled: unscaled.to_vec() }
                 }
-                _ => return Err(Malformed::new("a decimal is too short")),
+                _ => return Err(Malformed::new("a decimal is too short or too long")),
             },
             tag::DATE => Value::Date(i32::from_le_bytes(self.fixed()?)),
             tag::TIME => Value::Time(i32::from_le_bytes(self.fixed()?)),
@@ -347,6 +363,53 @@ impl<'a> Node<'a> {
             _ => return Err(Malformed::new("an unknown tag")),
         })
     }
+}
+
+/// Of two members with one name the last counts.
+fn keep_last(fields: &mut Vec<(String, Value)>) {
+    /// Up to here comparing all pairs is cheaper than allocating.
+    const FEW: usize = 16;
+    let has_twice = if fields.len() <= FEW {
+        (1..fields.len()).any(|later| fields[..later].iter().any(|(name, _)| *name == fields[later].0))
+    } else {
+        let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names.windows(2).any(|pair| pair[0] == pair[1])
+    };
+    if has_twice {
+        let mut last = BTreeMap::new();
+        for (at, (name, _)) in fields.iter().enumerate() {
+            last.insert(name.clone(), at);
+        }
+        let mut at = 0..;
+        fields.retain(|(name, _)| last.get(name).copied() == at.next());
+    }
+}
+
+/// Whether a text is a number as JSON writes it.
+pub(crate) fn is_json_number(text: &str) -> bool {
+    fn digits(text: &[u8]) -> Option<&[u8]> {
+        let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        (length > 0).then(|| &text[length..])
+    }
+    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let mut rest = match unsigned {
+        [b'0', rest @ ..] => rest,
+        other => match digits(other) {
+            Some(rest) => rest,
+            None => return false,
+        },
+    };
+    if let [b'.', fraction @ ..] = rest {
+        let Some(after) = digits(fraction) else { return false };
+        rest = after;
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        let exponent = if let [b'+' | b'-', unsigned @ ..] = exponent { unsigned } else { exponent };
+        let Some(after) = digits(exponent) else { return false };
+        rest = after;
+    }
+    rest.is_empty()
 }
 
 macro_rules! value_from {

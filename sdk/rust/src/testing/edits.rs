@@ -2,6 +2,7 @@
 
 use super::{TestRecord, Transformed, columns, has_schema};
 use crate::arena::Arena;
+use crate::columns::{CELL_BYTES, read_cell_header};
 use crate::dictionary::DictionaryReader;
 use crate::edits::{Bitmap, op, read_bitmap};
 use crate::transform::{Column, Place, Plan};
@@ -10,16 +11,18 @@ use crate::{Error, FailureKind, Malformed, Result, Schema, Type, Value};
 
 const HEADER_BYTES: usize = 40;
 const EDIT_BYTES: usize = 24;
-const CELL_BYTES: usize = 16;
 
+/// Edits that were checked as a whole.
+#[derive(Debug)]
 pub(super) struct EditsReader {
-    keep: Option<Bitmap>,
-    failures: Vec<(usize, FailureKind, String)>,
-    edits: Vec<(Option<Bitmap>, Action)>,
+    pub(super) keep: Option<Bitmap>,
+    pub(super) failures: Vec<(usize, FailureKind, String)>,
+    pub(super) edits: Vec<(Option<Bitmap>, Action)>,
 }
 
 /// One edit, checked. Targets are positions in the plan's `write`.
-enum Action {
+#[derive(Debug)]
+pub(super) enum Action {
     Remove(usize),
     Set(usize, Value),
     SetEach(usize, Vec<Option<Value>>),
@@ -32,18 +35,31 @@ enum Action {
 }
 
 impl EditsReader {
-    pub(super) fn read(bytes: &[u8]) -> Result<EditsReader, Malformed> {
+    /// Reads edits to `count` records whose plan writes `targets` columns.
+    pub(super) fn read(bytes: &[u8], count: usize, targets: usize) -> Result<EditsReader, Malformed> {
         let arena = Arena::open(bytes, HEADER_BYTES, b"TGE1", 12)?;
-        let count = arena.u32(8) as usize;
-        let dictionary = DictionaryReader::read(bytes, arena.u32(20), arena.u32(16))?;
+        if arena.u32(8) as usize != count {
+            return Err(Malformed::new("edits to another number of records"));
+        }
+        let dictionary = DictionaryReader::read(arena, 20, 16)?;
         let bitmap = |offset: u32| match offset {
             0 => Ok(None),
             offset => read_bitmap(arena.range(offset, count.div_ceil(8) as u32)?, count).map(Some),
         };
         let failure_count = arena.u32(28) as usize;
+        if failure_count > count {
+            return Err(Malformed::new("more failures than records"));
+        }
+        let column = |at: usize, count: usize, entry_bytes: usize| match arena.column(at, count, entry_bytes)? {
+            None if count > 0 => Err(Malformed::new("there is no such column")),
+            column => Ok(column),
+        };
         let mut failures = Vec::new();
-        if let Some(at) = arena.column(32, failure_count, 16)? {
+        if let Some(at) = column(32, failure_count, 16)? {
             for at in (0..failure_count).map(|index| at + 16 * index) {
+                if arena.u32(at) as usize >= count {
+                    return Err(Malformed::new("a failure of a record that is not there"));
+                }
                 let kind = FailureKind::ALL.get(arena.u32(at + 4) as usize).copied();
                 let message = std::str::from_utf8(arena.range(arena.u32(at + 8), arena.u32(at + 12))?)
                     .map_err(|_| Malformed::new("a message is not UTF-8"))?;
@@ -53,9 +69,9 @@ impl EditsReader {
         }
         let edit_count = usize::from(arena.u16(6));
         let mut edits = Vec::new();
-        if let Some(at) = arena.column(36, edit_count, EDIT_BYTES)? {
+        if let Some(at) = column(36, edit_count, EDIT_BYTES)? {
             for at in (0..edit_count).map(|index| at + EDIT_BYTES * index) {
-                edits.push((bitmap(arena.u32(at + 8))?, read_action(arena, &dictionary, at, count)?));
+                edits.push((bitmap(arena.u32(at + 8))?, read_action(arena, &dictionary, at, count, targets)?));
             }
         }
         Ok(EditsReader { keep: bitmap(arena.u32(24))?, failures, edits })
@@ -68,9 +84,6 @@ impl EditsReader {
         records: &[TestRecord],
         reshape: &mut dyn FnMut(Place, &str) -> Result<Option<String>>,
     ) -> Result<Vec<Transformed>> {
-        if self.keep.as_ref().is_some_and(|keep| keep.len() != records.len()) {
-            return Err(Malformed::new("edits to another number of records").into());
-        }
         let record = |(index, record): (usize, &TestRecord)| {
             if let Some((_, kind, message)) = self.failures.iter().find(|(failed, _, _)| *failed == index) {
                 return Ok(Transformed::Failed(*kind, message.clone()));
@@ -129,21 +142,41 @@ fn read_action(
     dictionary: &DictionaryReader<'_>,
     at: usize,
     count: usize,
+    targets: usize,
 ) -> Result<Action, Malformed> {
-    let target = arena.u32(at + 4) as usize;
-    let argument = arena.u32(at + 20);
+    let operation = arena.u16(at);
+    let [target, data, length, argument] = [4, 12, 16, 20].map(|of| arena.u32(at + of));
+    // Which of place, target, data, count and argument the operation uses; the others are 0.
+    let uses = match operation {
+        op::REMOVE | op::EXTRACT => [false, true, false, false, false],
+        op::SET_CONSTANT | op::SET_VALUES => [false, true, true, false, false],
+        op::RENAME | op::COPY | op::MOVE => [false, true, false, false, true],
+        op::RETAIN => [true, false, true, true, false],
+        op::FLATTEN | op::HOIST => [true, false, false, false, true],
+        _ => return Err(Malformed::new("an unknown operation")),
+    };
+    let place = arena.bytes()[at + 2];
+    let numbers = [place.into(), target, data, length, argument];
+    if arena.bytes()[at + 3] != 0 || numbers.iter().zip(uses).any(|(&number, used)| !used && number != 0) {
+        return Err(Malformed::new("an edit says what its operation does not use"));
+    }
+    let is_target = |number: u32| (number as usize) < targets;
+    if uses[1] && !is_target(target) || matches!(operation, op::COPY | op::MOVE) && !is_target(argument) {
+        return Err(Malformed::new("an edit to a column that the plan does not write"));
+    }
+    let target = target as usize;
     let name = || dictionary.get(argument).map(str::to_owned);
-    let place = match arena.bytes()[at + 2] {
+    let place = match place {
         0 => Place::Value,
         1 => Place::Key,
         _ => return Err(Malformed::new("an edit to a place that is neither key nor value")),
     };
     let cell = |index: usize| {
-        let offset = arena.u32(at + 12) as usize + CELL_BYTES * index;
-        let cell = arena.range(u32::try_from(offset).unwrap_or(u32::MAX), CELL_BYTES as u32)?;
-        read_cell(arena, dictionary, cell)
+        let offset = data as usize + CELL_BYTES * index;
+        arena.range(u32::try_from(offset).unwrap_or(u32::MAX), CELL_BYTES as u32)?;
+        read_cell(arena, dictionary, offset)
     };
-    Ok(match arena.u16(at) {
+    Ok(match operation {
         op::REMOVE => Action::Remove(target),
         op::SET_CONSTANT => Action::Set(target, cell(0)?.ok_or(Malformed::new("a constant that is missing"))?),
         op::SET_VALUES => Action::SetEach(target, (0..count).map(cell).collect::<Result<_, _>>()?),
@@ -151,7 +184,7 @@ fn read_action(
         op::COPY => Action::Copy { from: target, to: argument as usize, and_remove: false },
         op::MOVE => Action::Copy { from: target, to: argument as usize, and_remove: true },
         op::RETAIN => {
-            let ids = arena.range(arena.u32(at + 12), arena.u32(at + 16).saturating_mul(4))?;
+            let ids = arena.range(data, length.saturating_mul(4))?;
             let id = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
             let names = ids.chunks_exact(4).map(|bytes| dictionary.get(id(bytes)).map(str::to_owned));
             Action::Retain(place, names.collect::<Result<_, _>>()?)
@@ -163,21 +196,20 @@ fn read_action(
     })
 }
 
-fn read_cell(arena: Arena<'_>, dictionary: &DictionaryReader<'_>, cell: &[u8]) -> Result<Option<Value>, Malformed> {
-    let length = u32::from_le_bytes([cell[4], cell[5], cell[6], cell[7]]);
-    let data = [cell[8], cell[9], cell[10], cell[11], cell[12], cell[13], cell[14], cell[15]];
-    let payload = match cell[0] {
+fn read_cell(arena: Arena<'_>, dictionary: &DictionaryReader<'_>, at: usize) -> Result<Option<Value>, Malformed> {
+    let (of_tag, data) = read_cell_header(arena, at)?;
+    let length = arena.u32(at + 4);
+    let bytes = data.to_le_bytes();
+    let payload = match of_tag {
         tag::MISSING => return Ok(None),
         tag::NULL => &[],
-        tag::BOOLEAN..=tag::FLOAT64 | tag::DATE..=tag::TIMESTAMP => {
-            data.get(..length as usize).ok_or(Malformed::new("a cell is longer than its type"))?
-        }
+        tag::BOOLEAN..=tag::FLOAT64 | tag::DATE..=tag::TIMESTAMP => &bytes[..length as usize],
         _ => {
-            let offset = u32::try_from(u64::from_le_bytes(data));
-            arena.range(offset.map_err(|_| Malformed::new("a cell lies outside the arena"))?, length)?
+            let offset = u32::try_from(data).map_err(|_| Malformed::new("a cell lies outside the arena"))?;
+            arena.range(offset, length)?
         }
     };
-    Value::read_payload(cell[0], payload, dictionary).map(Some)
+    Value::read_payload(of_tag, payload, dictionary).map(Some)
 }
 
 fn place_of(record: &mut TestRecord, place: Place) -> (&mut Option<Schema>, &mut Value) {
@@ -310,11 +342,11 @@ fn set(record: &mut TestRecord, column: &Column, value: Value) -> Result<(), Str
     Ok(())
 }
 
+/// Fields, and the name of one among them that may be there or not.
+type Named<'r, 'c> = (&'r mut Vec<(String, Value)>, &'c str);
+
 /// The fields among which the last name of a column's path stands; none if they are null or not there.
-fn fields_of<'r, 'c>(
-    record: &'r mut TestRecord,
-    column: &'c Column,
-) -> Result<Option<(&'r mut Vec<(String, Value)>, &'c str)>, String> {
+fn fields_of<'r, 'c>(record: &'r mut TestRecord, column: &'c Column) -> Result<Option<Named<'r, 'c>>, String> {
     let Some((name, parents)) = column.path.split_last() else { return Ok(None) };
     let (_, mut value) = place_of(record, column.place);
     for parent in parents {
@@ -344,6 +376,11 @@ fn fit(value: Value, schema: Option<&Schema>) -> Result<Value, String> {
         (Type::Int16, Some(number)) => i16::try_from(number).ok().map(Value::Int16),
         (Type::Int32, Some(number)) => i32::try_from(number).ok().map(Value::Int32),
         (Type::Int64, Some(number)) => Some(Value::Int64(number)),
+        (Type::Int8 | Type::Int16, None) => None,
+        (Type::Int32, None) => Some(value.clone()).filter(|value| matches!(value, Value::Date(_) | Value::Time(_))),
+        (Type::Int64, None) => Some(value.clone()).filter(|value| matches!(value, Value::Timestamp(_))),
+        (Type::String, _) => Some(value.clone()).filter(|value| matches!(value, Value::String(_))),
+        (Type::Boolean, _) => Some(value.clone()).filter(|value| matches!(value, Value::Boolean(_))),
         _ => Some(value.clone()),
     };
     fitted.ok_or_else(|| format!("{value:?} does not fit {:?}", schema.of_type))

@@ -14,7 +14,7 @@ pub(super) fn parse_records(text: &str) -> Result<Vec<TestRecord>, String> {
 }
 
 fn parse_record(json: &Json) -> Result<TestRecord, String> {
-    let schema = |member: &str| match json.get(member) {
+    let schema = |json: Option<&Json>| match json {
         None | Some(Json::Null) => Ok(None),
         Some(Json::Number(number)) => {
             let id = number.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or("a schema number")?;
@@ -22,7 +22,7 @@ fn parse_record(json: &Json) -> Result<TestRecord, String> {
         }
         Some(json) => Schema::from_json(json).map(Some),
     };
-    let (key_schema, value_schema) = (schema("keySchema")?, schema("valueSchema")?);
+    let (key_schema, value_schema) = (schema(json.get("keySchema"))?, schema(json.get("valueSchema"))?);
     let part = |member: &str, schema: &Option<Schema>| match json.get(member) {
         None => Ok(Value::Null),
         Some(json) => value_of(json, schema.as_ref()),
@@ -32,9 +32,10 @@ fn parse_record(json: &Json) -> Result<TestRecord, String> {
         Some(headers) => headers
             .iter()
             .map(|header| {
-                let name = header.get(0).and_then(Json::as_str).ok_or("a header is [name, value]")?;
-                let value = value_of(header.get(1).unwrap_or(&Json::Null), None)?;
-                Ok::<_, String>((name.to_owned(), None, value))
+                let name = header.get(0).and_then(Json::as_str).ok_or("a header is [name, value, schema]")?;
+                let schema = schema(header.get(2))?;
+                let value = value_of(header.get(1).unwrap_or(&Json::Null), schema.as_ref())?;
+                Ok::<_, String>((name.to_owned(), schema, value))
             })
             .collect::<Result<_, _>>()?,
     };
@@ -171,7 +172,11 @@ fn write_record(record: &TestRecord) -> Json {
     put("valueSchema", schema(&record.value_schema));
     put("value", json_of(&record.value));
     if !record.headers.is_empty() {
-        put("headers", record.headers.iter().map(|(name, _, value)| json!([name, json_of(value)])).collect());
+        let header = |(name, schema, value): &(String, Option<Schema>, Value)| match schema {
+            None => json!([name, json_of(value)]),
+            Some(schema) => json!([name, json_of(value), schema_json(schema)]),
+        };
+        put("headers", record.headers.iter().map(header).collect());
     }
     put("sourcePartition", object(&record.source_partition));
     put("sourceOffset", object(&record.source_offset));
