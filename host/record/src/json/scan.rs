@@ -293,7 +293,7 @@ impl Nesting {
         if self.depth + outside >= DEPTH_MAX {
             return fail(position, Reason::Depth);
         }
-        if self.depth % 64 == 0 && self.depth > 0 {
+        if self.depth.is_multiple_of(64) && self.depth > 0 {
             self.outer.push(self.bits);
         }
         self.bits = self.bits << 1 | u64::from(object);

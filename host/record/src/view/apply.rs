@@ -202,17 +202,21 @@ impl View<'_> {
                     continue;
                 }
                 let Some(schema) = schemas.get(part.schema) else { continue };
-                if !settled.contains_key(&layout.0) {
-                    let outcome = self.settled_layout(layout, schema);
-                    settled.insert(layout.0, outcome);
-                }
-                match &settled[&layout.0] {
+                let outcome = match settled.get(&layout.0) {
+                    Some(outcome) => outcome.clone(),
+                    None => {
+                        let outcome = self.settled_layout(layout, schema);
+                        settled.insert(layout.0, outcome.clone());
+                        outcome
+                    }
+                };
+                match outcome {
                     Ok(settled) => {
                         if let Body::Fields { layout, .. } = &mut self.sides[side as usize][index].body {
-                            *layout = *settled;
+                            *layout = settled;
                         }
                     }
-                    Err(message) => self.fail_data(index, message.clone()),
+                    Err(message) => self.fail_data(index, message),
                 }
             }
         }

@@ -30,6 +30,9 @@ pub enum Written {
     Failed,
 }
 
+/// The name of a header and its bytes, none for null.
+pub type WrittenHeader<'v> = (&'v str, Option<Vec<u8>>);
+
 /// How the text of an object of one layout is put together.
 #[derive(Default)]
 pub(super) struct Splice {
@@ -355,13 +358,13 @@ impl View<'_> {
         }
     }
 
-    /// The headers of a record as `converter` writes them: names, and values or null.
+    /// The headers of a record as `converter` writes them; none if one of them cannot be written: the record has failed.
     pub fn write_headers(
         &mut self,
         record: usize,
         converter: HeaderConverter,
         schemas: &SchemaTable,
-    ) -> Option<Vec<(&str, Option<Vec<u8>>)>> {
+    ) -> Option<Vec<WrittenHeader<'_>>> {
         match self.convert_headers(record, converter, schemas) {
             Ok(values) => {
                 let (first, _) = self.header_ranges[record];

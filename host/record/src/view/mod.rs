@@ -35,7 +35,7 @@ use crate::value::JsonOptions;
 use crate::{SchemaId, Value};
 pub use apply::{NotApplied, Reshapes};
 pub use decode::{Converter, Converters, HeaderConverter, Message};
-pub use encode::Written;
+pub use encode::{Written, WrittenHeader};
 use layout::{LayoutId, Layouts};
 pub use plan::{Column, Place, Plan, Rows, Side};
 use source::{Base, Source};
