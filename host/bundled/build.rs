@@ -126,14 +126,12 @@ fn is_passed_on(name: &OsStr) -> bool {
     ENVIRONMENT.contains(&name) || name.starts_with("CARGO_NET_") || name.starts_with("CARGO_HTTP_")
 }
 
-/// Panics name source files: not with the paths of this machine, or every checkout would give other bytes.
+/// Vector instructions, for scanning text; and panics name source files, but not with the paths of this machine, or every
+/// checkout would give other bytes.
 fn flags(root: &Path) -> OsString {
-    let mut flags = OsString::new();
+    let mut flags = OsString::from("-Ctarget-feature=+simd128");
     let mut remap = |from: &Path, to: &str| {
-        if !flags.is_empty() {
-            flags.push("\x1f");
-        }
-        flags.push("--remap-path-prefix=");
+        flags.push("\x1f--remap-path-prefix=");
         flags.push(from);
         flags.push("=");
         flags.push(to);
@@ -143,6 +141,9 @@ fn flags(root: &Path) -> OsString {
         .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
     if let Some(cargo_home) = cargo_home {
         remap(&cargo_home, "/cargo");
+        // One folder per registry or mirror, whose names differ; of several prefixes the last one counts.
+        let registries = fs::read_dir(cargo_home.join("registry/src")).into_iter().flatten().flatten();
+        registries.for_each(|registry| remap(&registry.path(), "/cargo"));
     }
     remap(root, "/tidegate");
     flags
