@@ -217,16 +217,19 @@ impl View<'_> {
             return Err(error.clone());
         }
         let fields = &self.layouts.get(layout).fields;
+        let text = match form {
+            Form::Json(base) => self.base(record, base),
+            Form::Nodes(_) => &[],
+        };
         let mut separator = b'{';
         for piece in &splice.pieces {
             out.push(separator);
             separator = b',';
             match piece {
                 Piece::Run(first, last) => {
-                    let Form::Json(base) = form else { continue };
                     let start = self.slots[(slots + first) as usize].key;
                     let end = self.slots[(slots + last) as usize].end;
-                    out.extend_from_slice(self.bytes(record, base, start, end));
+                    out.extend_from_slice(&text[start as usize..end as usize]);
                 }
                 Piece::Field(at, name) => {
                     out.extend_from_slice(&splice.text[name.clone()]);
@@ -250,7 +253,7 @@ impl View<'_> {
     }
 
     /// Where the value of a field of this record is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn resolve(&self, record: usize, origin: Origin, slots: u32, form: Form) -> Source {
         match origin {
             Origin::Constant(source) => source,

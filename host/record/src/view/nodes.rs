@@ -191,8 +191,12 @@ impl<'a> View<'a> {
                 self.is_deeper(record, Source::Json { base, start, end }, NESTING_MAX)
             }
             Body::Fields { layout, slots, form, .. } => {
-                self.layouts.get(layout).fields.iter().any(|field| {
-                    self.is_deeper(record, self.resolve(record, field.origin, slots, form), NESTING_MAX - 1)
+                // Few brackets are the rule; then only trees can be deep.
+                let flat = self.sides.iter().all(|parts| brackets(parts[record].original) < NESTING_MAX - 1);
+                let mut fields = self.layouts.get(layout).fields.iter();
+                fields.any(|field| match self.resolve(record, field.origin, slots, form) {
+                    Source::Json { base: Base::Original(_), .. } if flat => false,
+                    source => self.is_deeper(record, source, NESTING_MAX - 1),
                 })
             }
         };
@@ -357,8 +361,11 @@ pub(super) const TOO_DEEP: &str = "nested more than 64 levels deep";
 /// Whether a JSON text that the scanner has accepted has more than `max` levels, the scalars inside included.
 pub(super) fn is_deeper(text: &[u8], max: usize) -> bool {
     // Few brackets are the rule and cannot be nested deeply.
-    let brackets = text.iter().filter(|&&byte| byte == b'{' || byte == b'[').count();
-    brackets >= max && depth(text) > max
+    brackets(text) >= max && depth(text) > max
+}
+
+fn brackets(text: &[u8]) -> usize {
+    text.iter().filter(|&&byte| byte == b'{' || byte == b'[').count()
 }
 
 fn tree_depth(tree: &Value) -> usize {

@@ -45,11 +45,16 @@ impl<'a> View<'a> {
     /// The bytes of a base.
     #[inline]
     pub(super) fn bytes(&self, record: usize, base: Base, start: u32, end: u32) -> &[u8] {
-        let bytes = match base {
+        &self.base(record, base)[start as usize..end as usize]
+    }
+
+    /// All bytes of a base.
+    #[inline]
+    pub(super) fn base(&self, record: usize, base: Base) -> &[u8] {
+        match base {
             Base::Original(side) => self.sides[side as usize][record].original,
             Base::Heap => &self.heap,
-        };
-        &bytes[start as usize..end as usize]
+        }
     }
 
     pub(super) fn is_null(&self, record: usize, source: Source) -> bool {
