@@ -1,0 +1,3 @@
+//! What the pipelines and the microbenchmarks share: the records.
+
+pub mod records;

@@ -1,0 +1,82 @@
+//! Topics: made, filled, counted and deleted.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tidegate_kafka::{Admin, ClientSettings, Isolation, NewTopic, OutRecord, Producer, TopicPartition};
+
+use tidegate_bench::records::Shape;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Records handed to the producer at once.
+const RECORDS_PER_CALL: usize = 1_000;
+
+/// A client for the topics of a bench; each has one partition.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    bootstrap: String,
+    admin: Admin,
+}
+
+impl Topics {
+    pub(crate) fn open(bootstrap: &str) -> Result<Topics> {
+        let admin = Admin::open(&ClientSettings::for_control(bootstrap))?;
+        admin.check_reachable(TIMEOUT)?;
+        Ok(Topics { bootstrap: bootstrap.to_owned(), admin })
+    }
+
+    pub(crate) fn create(&self, topic: &str) -> Result<()> {
+        let topic = NewTopic {
+            name: topic.to_owned(),
+            partitions: Some(1),
+            replication_factor: Some(1),
+            configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
+        };
+        self.admin.create_topic(&topic, TIMEOUT)?;
+        Ok(())
+    }
+
+    pub(crate) fn delete(&self, topic: &str) -> Result<()> {
+        Ok(self.admin.delete_topic(topic, TIMEOUT)?)
+    }
+
+    /// How many records the topic has.
+    pub(crate) fn count(&self, topic: &str) -> Result<usize> {
+        let ends = self.admin.end_offsets(&[TopicPartition::new(topic, 0)], Isolation::ReadUncommitted, TIMEOUT)?;
+        Ok(ends.first().map_or(0, |end| usize::try_from(end.offset).unwrap_or(0)))
+    }
+
+    /// Makes a topic of `count` records.
+    pub(crate) fn fill(&self, topic: &str, shape: Shape, count: usize) -> Result<()> {
+        self.create(topic)?;
+        let mut producer = Producer::open(&ClientSettings::for_producer(&self.bootstrap, 64 << 20))?;
+        let mut outcomes = Vec::new();
+        let mut values = vec![Vec::new(); RECORDS_PER_CALL];
+        let mut next = 0;
+        while next < count {
+            let size = RECORDS_PER_CALL.min(count - next);
+            for (i, value) in values[..size].iter_mut().enumerate() {
+                shape.write(next + i, value);
+            }
+            let records: Vec<OutRecord<'_>> = values[..size]
+                .iter()
+                .map(|value| OutRecord { topic, value: Some(value), ..OutRecord::default() })
+                .collect();
+            let enqueued = producer.produce(&records, TIMEOUT);
+            let mut accepted = enqueued.accepted;
+            while accepted < size {
+                accepted += producer.resume(enqueued.ticket, &records[accepted..], TIMEOUT)?;
+            }
+            producer.poll_acks(Duration::ZERO, &mut outcomes);
+            next += size;
+        }
+        while producer.open_batches() > 0 {
+            producer.poll_acks(TIMEOUT, &mut outcomes);
+        }
+        match self.count(topic)? {
+            written if written == count => Ok(()),
+            written => bail!("the topic \"{topic}\" has {written} records instead of {count}"),
+        }
+    }
+}
