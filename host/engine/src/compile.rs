@@ -1,7 +1,8 @@
 //! Compiling in a child process, because compiling a stranger's component may take all the memory and time there is.
 //!
 //! The child is told what to do by one line of JSON on its stdin, followed by the component; it limits itself before it
-//! reads the component, writes the code to a file and exits with 0, or says on stderr what is wrong and exits with 1.
+//! reads the component, writes the code to a file and exits with 0, or says on stderr what is wrong and exits with 1
+//! when the component is at fault and with 3 when it is not.
 //! The parent holds a wall clock over it and runs one at a time; others wait in a bounded queue.
 
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -23,6 +24,10 @@ use wasmtime::{Config, Engine, OptLevel, Strategy, WasmBacktraceDetails};
 const MESSAGE_MAX: usize = 8 << 10;
 /// Children at a time.
 const CHILDREN: usize = 1;
+
+/// Exit codes of a child, besides 0. Not 2, which other programs use for wrong arguments.
+const REFUSED: u8 = 1;
+const BROKEN: u8 = 3;
 
 /// How to start a process that calls [`compile_child_main`] first of all. Its environment is empty.
 #[derive(Debug, Clone)]
@@ -161,7 +166,7 @@ fn verdict(status: ExitStatus, message: &str) -> Result<(), CompileError> {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
-        (Some(1), _) => Err(CompileError::Refused(message.to_owned())),
+        (Some(code), _) if code == i32::from(REFUSED) => Err(CompileError::Refused(message.to_owned())),
         // Aborted or killed: out of memory, out of processor time, or the file would have been too large.
         (_, Some(signal)) => Err(CompileError::OverLimit(match message.is_empty() {
             true => format!("compiling was stopped by signal {signal}"),
@@ -209,19 +214,30 @@ pub(crate) fn compiler_config() -> Config {
 pub fn compile_child_main() -> ExitCode {
     match compile_stdin() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+        Err(failure) => {
+            let (code, message) = match failure {
+                Failure::Refused(message) => (REFUSED, message),
+                Failure::Broken(message) => (BROKEN, message),
+            };
             // Nobody is left to tell if stderr is closed.
             let _ = writeln!(io::stderr(), "{message}");
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }
 
-fn compile_stdin() -> Result<(), String> {
+/// Why a compiler process has no code to give.
+enum Failure {
+    Refused(String),
+    Broken(String),
+}
+
+fn compile_stdin() -> Result<(), Failure> {
+    let broken = |what: String| Failure::Broken(what);
     let mut stdin = io::stdin().lock();
     let mut head = String::new();
-    stdin.read_line(&mut head).map_err(|error| format!("cannot read the job: {error}"))?;
-    let job: Job = serde_json::from_str(&head).map_err(|error| format!("not a compiler's job: {error}"))?;
+    stdin.read_line(&mut head).map_err(|error| broken(format!("cannot read the job: {error}")))?;
+    let job: Job = serde_json::from_str(&head).map_err(|error| broken(format!("not a compiler's job: {error}")))?;
     for (resource, limit) in [
         (Resource::As, job.address_space),
         (Resource::Cpu, job.cpu_seconds),
@@ -229,17 +245,18 @@ fn compile_stdin() -> Result<(), String> {
         (Resource::Core, 0),
     ] {
         let limits = Rlimit { current: Some(limit), maximum: Some(limit) };
-        setrlimit(resource, limits).map_err(|error| format!("cannot limit the compiler: {error}"))?;
+        setrlimit(resource, limits).map_err(|error| broken(format!("cannot limit the compiler: {error}")))?;
     }
     let mut bytes = Vec::new();
-    stdin.read_to_end(&mut bytes).map_err(|error| format!("cannot read the component: {error}"))?;
-    let engine = Engine::new(&compiler_config()).map_err(|error| format!("cannot start the compiler: {error:#}"))?;
-    let code = engine.precompile_component(&bytes).map_err(|error| format!("{error:#}"))?;
+    stdin.read_to_end(&mut bytes).map_err(|error| broken(format!("cannot read the component: {error}")))?;
+    let engine =
+        Engine::new(&compiler_config()).map_err(|error| broken(format!("cannot start the compiler: {error:#}")))?;
+    let code = engine.precompile_component(&bytes).map_err(|error| Failure::Refused(format!("{error:#}")))?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&job.output)
-        .map_err(|error| format!("cannot create \"{}\": {error}", job.output.display()))?;
-    file.write_all(&code).map_err(|error| format!("cannot write \"{}\": {error}", job.output.display()))
+        .map_err(|error| broken(format!("cannot create \"{}\": {error}", job.output.display())))?;
+    file.write_all(&code).map_err(|error| broken(format!("cannot write \"{}\": {error}", job.output.display())))
 }

@@ -88,7 +88,7 @@ pub(crate) async fn check(engine: &Engine, bytes: &[u8]) -> Result<Accepted, Ref
         problems: error.problems.iter().map(|problem| format!("describe: {problem}")).collect(),
         hint: "wit/README.md shows the document that describe answers".to_owned(),
     })?;
-    check_kinds(&plugin, &description)?;
+    check_kinds(plugin.kinds(), &description)?;
     probe(&plugin, &description).await?;
     Ok(Accepted { plugin, description })
 }
@@ -234,6 +234,9 @@ fn refuse_load(error: LoadError) -> Refusal {
             format!("it does not fit the contract: {why}"),
             format!("build it against the WIT files of {PACKAGE}@{VERSION}"),
         ),
+        LoadError::NotCompiled(why) => {
+            Refusal::new(Stage::Compile, why, "rebuild it with a current toolchain for WASI 0.2 (wasm32-wasip2)")
+        }
         LoadError::OverLimit(why) => {
             Refusal::new(Stage::Compile, why, "make the component smaller, or split its largest functions")
         }
@@ -255,8 +258,7 @@ fn with_trace(what: &str, error: &CallError) -> String {
 }
 
 /// What it says it is must be what it exports.
-fn check_kinds(plugin: &Plugin, description: &tidegate_config::Plugin) -> Result<(), Refusal> {
-    let kinds: Kinds = plugin.kinds();
+fn check_kinds(kinds: Kinds, description: &tidegate_config::Plugin) -> Result<(), Refusal> {
     let mut problems = Vec::new();
     for definition in &description.definitions {
         let (is_there, interface) = match definition.kind {
@@ -396,6 +398,15 @@ mod tests {
         assert_eq!(refusal.problems.len(), 4, "{refusal}");
         assert!(refusal.problems[0].contains("speaks version 0.1.0"), "{refusal}");
         assert!(refusal.problems[1].contains("-d http"), "{refusal}");
+    }
+
+    #[test]
+    fn what_is_described_must_be_exported() {
+        let text = r#"{"name":"x","version":"1","definitions":[{"kind":"sink","name":"S","config":[]}]}"#;
+        let description = describe::read(text).unwrap();
+        assert_eq!(check_kinds(Kinds { sink: true, ..Kinds::default() }, &description), Ok(()));
+        let refusal = check_kinds(Kinds { source: true, ..Kinds::default() }, &description).unwrap_err();
+        assert!(refusal.to_string().contains("\"tidegate:connect/sink@0.1.0\" is not exported"), "{refusal}");
     }
 
     #[test]

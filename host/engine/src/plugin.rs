@@ -55,8 +55,10 @@ pub struct Kinds {
 /// Why a component is not a plugin that runs here.
 #[derive(Debug)]
 pub enum LoadError {
-    /// Something is wrong with the component.
+    /// It does not fit the contract.
     Refused(String),
+    /// The compiler does not take it.
+    NotCompiled(String),
     /// Compiling it needs more than it may use.
     OverLimit(String),
     /// Too many components wait to be compiled; try again.
@@ -70,7 +72,8 @@ pub enum LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LoadError::Refused(why) => write!(f, "the component cannot be used: {why}"),
+            LoadError::Refused(why) => write!(f, "the component does not fit the contract: {why}"),
+            LoadError::NotCompiled(why) => write!(f, "the component cannot be compiled: {why}"),
             LoadError::OverLimit(why) => write!(f, "the component is too much to compile: {why}"),
             LoadError::Busy => write!(f, "too many plugins are waiting to be compiled"),
             LoadError::Broken(why) => write!(f, "{why}"),
@@ -84,7 +87,7 @@ impl std::error::Error for LoadError {}
 impl From<CompileError> for LoadError {
     fn from(error: CompileError) -> Self {
         match error {
-            CompileError::Refused(why) => LoadError::Refused(why),
+            CompileError::Refused(why) => LoadError::NotCompiled(why),
             CompileError::OverLimit(why) => LoadError::OverLimit(why),
             CompileError::Busy => LoadError::Busy,
             CompileError::Broken(why) => LoadError::Broken(why),
@@ -111,6 +114,33 @@ pub(crate) struct PluginParts {
     pub(crate) converter: Option<converter::GuestIndices>,
 }
 
+/// The indices of an interface's functions: none when the component does not export it, an error when what it exports
+/// is not what the contract says.
+macro_rules! find {
+    ($parts:ident, $core:ident, $kind:ident) => {
+        let name = concat!("tidegate:connect/", stringify!($kind), "@0.1.0");
+        if $parts.pre.component().get_export_index(None, name).is_some() {
+            let refused =
+                |why: &dyn fmt::Display| LoadError::Refused(format!("its export \"{name}\" does not match: {why}"));
+            let indices = $kind::GuestIndices::new(&$parts.pre).map_err(|error| refused(&error.root_cause()))?;
+            $core.load(|store, instance| indices.load(store, instance)).map_err(|error| refused(&error))?;
+            $parts.$kind = Some(indices);
+        }
+    };
+}
+
+impl PluginParts {
+    /// Finds the kinds that the component exports and checks the type of every function, in an instance of it.
+    fn find_kinds(&mut self, core: &mut Core) -> Result<(), LoadError> {
+        find!(self, core, source);
+        find!(self, core, sink);
+        find!(self, core, transform);
+        find!(self, core, predicate);
+        find!(self, core, converter);
+        Ok(())
+    }
+}
+
 impl Plugin {
     /// Links a component and asks it to describe itself, under tight limits and with nothing granted.
     pub(crate) async fn link(engine: &Engine, digest: Digest, component: Component) -> Result<Plugin, LoadError> {
@@ -123,11 +153,11 @@ impl Plugin {
             digest,
             imports,
             description: String::new(),
-            source: source::GuestIndices::new(&pre).ok(),
-            sink: sink::GuestIndices::new(&pre).ok(),
-            transform: transform::GuestIndices::new(&pre).ok(),
-            predicate: predicate::GuestIndices::new(&pre).ok(),
-            converter: converter::GuestIndices::new(&pre).ok(),
+            source: None,
+            sink: None,
+            transform: None,
+            predicate: None,
+            converter: None,
             pre,
         };
         let nobody = Budget::worker(BudgetLimits::default());
@@ -137,6 +167,7 @@ impl Plugin {
         let begun = core.begin("describe").map_err(LoadError::Describe)?;
         let answer = begun.run(guest.call_describe(core.store()?)).await;
         parts.description = core.finish(begun, answer.map(|done| done.map(Ok))).map_err(LoadError::Describe)?;
+        parts.find_kinds(&mut core)?;
         Ok(Plugin { engine: engine.clone(), parts: Arc::new(parts) })
     }
 

@@ -37,7 +37,7 @@ fn at(directory: &TempDir, behaviour: &str) -> Attempt {
 fn nothing_is_there_without_a_grant() {
     attempt("do=env").check("[] []");
     attempt("do=stdin").check("0 bytes");
-    attempt("do=read path=/etc/passwd").check("failed to find a pre-opened file descriptor");
+    attempt("do=read path=/etc/passwd").check("No such file or directory");
     attempt("do=resolve host=localhost").run().error.expect("no names");
     attempt("do=socket address=127.0.0.1:1").run().error.expect("no sockets");
     attempt("do=udp").run().error.expect("no datagrams");
@@ -176,7 +176,8 @@ fn private_addresses_are_refused_behind_granted_names() {
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
-const MOVED: &str = "HTTP/1.1 302 Found\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const MOVED: &str =
+    "HTTP/1.1 302 Found\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn http_reaches_granted_origins_and_follows_nothing() {

@@ -9,6 +9,7 @@ use tidegate_engine::{
     Budget, BudgetLimits, CallError, CompilerCommand, Config, Engine, EngineConfig, Hooks, InstanceSpec, Limits,
     LogLevel, LogSink, Payload, Plugin, TransformInstance,
 };
+use tokio::runtime::Handle;
 
 /// The folder for what tests leave behind and find again: compiled code and the guest.
 pub(crate) fn kept() -> &'static Path {
@@ -21,7 +22,8 @@ pub(crate) fn compiler() -> CompilerCommand {
 
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::start(EngineConfig::new(compiler(), kept().join("cwasm"))).expect("the engine starts"))
+    ENGINE
+        .get_or_init(|| Engine::start(EngineConfig::new(compiler(), kept().join("cwasm"))).expect("the engine starts"))
 }
 
 pub(crate) fn guest() -> &'static [u8] {
@@ -31,11 +33,19 @@ pub(crate) fn guest() -> &'static [u8] {
 
 pub(crate) fn plugin() -> &'static Plugin {
     static PLUGIN: OnceLock<Plugin> = OnceLock::new();
-    PLUGIN.get_or_init(|| wait(engine().load(guest())).expect("the guest loads"))
+    PLUGIN.get_or_init(|| engine().handle().block_on(engine().load(guest())).expect("the guest loads"))
+}
+
+/// Builds and loads what tests share. To be called outside of the guests' runtime the first time.
+pub(crate) fn prepare() {
+    if Handle::try_current().is_err() {
+        plugin();
+    }
 }
 
 /// Runs to the end, outside of the guests' runtime.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+    prepare();
     engine().handle().block_on(future)
 }
 
@@ -73,6 +83,7 @@ pub(crate) struct Outcome {
 
 /// Begins an attempt at a behaviour of the guest's: `do=read path=/etc/passwd`.
 pub(crate) fn attempt(behaviour: &str) -> Attempt {
+    prepare();
     let config = behaviour.split_whitespace().map(|pair| {
         let (key, value) = pair.split_once('=').expect("key=value");
         (key.to_owned(), value.to_owned())
@@ -142,6 +153,29 @@ impl Attempt {
         assert!(outcome.text.contains(expected), "expected \"{expected}\" in: {}\n{:#?}", outcome.text, outcome.error);
         outcome
     }
+}
+
+/// A component written by hand: it exports `plugin` and the items given, and its `describe` runs the body and then
+/// answers `{}`.
+pub(crate) fn describing(items: &str, core_items: &str, body: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (core module $m
+                (memory (export "mem") 1)
+                (data (i32.const 16) "{{}}")
+                {core_items}
+                (func (export "describe") (result i32)
+                    {body}
+                    (i32.store (i32.const 0) (i32.const 16))
+                    (i32.store (i32.const 4) (i32.const 2))
+                    (i32.const 0)))
+            (core instance $i (instantiate $m))
+            (func $describe (result string) (canon lift (core func $i "describe") (memory $i "mem")))
+            (instance $plugin (export "describe" (func $describe)))
+            (export "tidegate:connect/plugin@0.1.0" (instance $plugin))
+            {items})"#
+    );
+    wat::parse_str(text).expect("text of a component")
 }
 
 pub(crate) fn granted<T>(target: T) -> Granted<T> {

@@ -1,6 +1,6 @@
 //! Crashes, processor time, memory, output: what one call may use.
 
-use crate::harness::{attempt, engine, guest, plugin, wait};
+use crate::harness::{attempt, describing, engine, guest, plugin, wait};
 use std::time::Duration;
 use tidegate_engine::{
     Budget, BudgetLimits, CallError, InstanceSpec, Level, LoadError, Payload, Recycle, Resource, SinkInstance,
@@ -30,7 +30,14 @@ fn a_guest_that_exits_is_a_crash() {
 
 #[test]
 fn recursion_without_end_exhausts_the_guests_stack_only() {
-    attempt("do=recurse").limits(|limits| limits.call_cpu = Duration::from_secs(5)).check("call stack is exhausted");
+    // A function with locals in memory first meets the end of the stack that its language keeps there.
+    attempt("do=recurse")
+        .limits(|limits| limits.call_cpu = Duration::from_secs(5))
+        .check("out of bounds memory access");
+    let error =
+        wait(engine().load(&describing("", "(func $again (result i32) (call $again))", "(drop (call $again))")));
+    let error = error.expect_err("it never comes back").to_string();
+    assert!(error.contains("its call stack is exhausted"), "{error}");
 }
 
 #[test]
@@ -59,9 +66,9 @@ fn processor_time_is_counted_anew_for_each_call() {
 
 #[test]
 fn memory_stops_at_the_instances_limit() {
-    let outcome = attempt("do=memory-bomb").limits(|limits| limits.call_cpu = Duration::from_secs(5)).check(
-        "needs more memory than the 33554432 bytes of the instance \"bad-0\"",
-    );
+    let outcome = attempt("do=memory-bomb")
+        .limits(|limits| limits.call_cpu = Duration::from_secs(5))
+        .check("needs more memory than the 33554432 bytes of the instance \"bad-0\"");
     assert!(outcome.text.ends_with("sandbox.memory.max.bytes lifts the limit"), "{}", outcome.text);
     let peak = outcome.budget.memory_peak();
     assert!((16 << 20..=32 << 20).contains(&peak), "{peak}");
@@ -90,24 +97,8 @@ fn a_guest_that_asks_politely_is_refused_politely() {
 
 #[test]
 fn tables_are_charged_as_memory() {
-    let component = wat::parse_str(
-        r#"(component
-            (core module $m
-                (memory (export "mem") 1)
-                (table $t 1 funcref)
-                (func (export "describe") (result i32)
-                    (if (i32.eq (table.grow $t (ref.null func) (i32.const 99000)) (i32.const -1)) (then unreachable))
-                    (loop $again
-                        (if (i32.eq (table.grow $t (ref.null func) (i32.const 90000000)) (i32.const -1))
-                            (then unreachable))
-                        (br $again))
-                    (i32.const 0)))
-            (core instance $i (instantiate $m))
-            (func $describe (result string) (canon lift (core func $i "describe") (memory $i "mem")))
-            (instance $plugin (export "describe" (func $describe)))
-            (export "tidegate:connect/plugin@0.1.0" (instance $plugin)))"#,
-    )
-    .expect("text of a component");
+    let grow = "(if (i32.eq (table.grow $t (ref.null func) (i32.const 90000000)) (i32.const -1)) (then unreachable))";
+    let component = describing("", "(table $t 1 funcref)", grow);
     let error = wait(engine().load(&component)).expect_err("a table of 90 million elements");
     let LoadError::Describe(CallError::OverBudget(overrun)) = &error else { panic!("{error}") };
     assert_eq!(overrun.what, Resource::Memory(Level::Instance), "{error}");
@@ -179,7 +170,8 @@ fn an_error_of_the_guests_leaves_it_healthy() {
 #[test]
 fn a_dropped_call_ends_the_instance() {
     wait(async {
-        let mut instance = attempt("do=loop").limits(|limits| limits.call_cpu = Duration::from_secs(60)).instance().await;
+        let mut instance =
+            attempt("do=loop").limits(|limits| limits.call_cpu = Duration::from_secs(60)).instance().await;
         let nothing = Payload::Arena(Vec::new());
         let dropped = tokio::time::timeout(Duration::from_millis(20), instance.apply(&nothing)).await;
         assert!(dropped.is_err());
@@ -191,7 +183,7 @@ fn a_dropped_call_ends_the_instance() {
 #[test]
 fn growth_and_age_ask_for_a_replacement() {
     wait(async {
-        let attempt = attempt("do=keep bytes=8000000").limits(|limits| limits.recycle_after_calls = 5);
+        let attempt = attempt("do=keep bytes=8500000").limits(|limits| limits.recycle_after_calls = 5);
         let mut instance = attempt.instance().await;
         assert_eq!(instance.wants_recycling(), None);
         for _ in 0..3 {
