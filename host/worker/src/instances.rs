@@ -62,7 +62,7 @@ impl Instances {
         }
         match self.sandbox.policy.denials(&grants).first() {
             None => Ok(grants),
-            Some(denial) => Err(format!("{denial}\nhint: {}", denial.reason.hint())),
+            Some(denial) => Err(format!("{denial}\nhint: {}", denial.hint())),
         }
     }
 

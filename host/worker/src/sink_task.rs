@@ -478,18 +478,20 @@ impl SinkTask {
             tracing::info!(task = self.name, ?reason, "the plugin instance is replaced");
             self.commit(true)?;
             let assignment = self.consumer.assignment()?;
-            let guest = self.guest()?;
-            let closed = guest.close(&guest_partitions(&assignment));
-            let _ = self.runtime.block_on(closed);
+            if let Some(mut old) = self.guest.take() {
+                // What it holds is committed; how it takes its leave changes nothing.
+                let partitions = guest_partitions(&assignment);
+                let parting = async {
+                    let _ = old.close(&partitions).await;
+                    let _ = old.stop().await;
+                };
+                self.runtime.block_on(self.control.unless_killed(parting))?;
+            }
             self.metrics.recycled();
             self.guest = Some(self.new_guest()?);
             self.open(&assignment)?;
         }
         self.guest.take().ok_or_else(|| Failure::fatal("the plugin instance is gone").into())
-    }
-
-    fn guest(&mut self) -> Step<&mut SinkInstance> {
-        self.guest.as_mut().ok_or_else(|| Failure::fatal("the plugin instance is gone").into())
     }
 
     /// What the guest asked of its consumer during its last call.
@@ -524,7 +526,7 @@ impl SinkTask {
                 self.settle()?;
                 let known = self.open(&partitions)?;
                 self.consumer.accept_from(rebalance, |topic, partition| {
-                    known.get(&(topic.to_owned(), partition)).map(|&offset| StartOffset::Offset(offset))
+                    known.get(&(topic.to_owned(), partition)).map(|&offset| StartOffset::At(offset))
                 })?;
                 if self.is_paused {
                     self.consumer.pause(&partitions)?;
@@ -657,18 +659,16 @@ fn fill<'b>(
     schemas: &TaskSchemas,
 ) -> usize {
     let mut schemas = schemas.lock();
-    let mut headers = Vec::new();
     let mut bytes = 0;
     for run in batch.runs() {
         for index in run.range {
             let message = batch.get(index);
-            headers.clear();
-            for (name, value) in message.headers() {
-                // Names are UTF-8 by Kafka's rules; what is not is no name that anybody could ask for.
-                if let Ok(name) = std::str::from_utf8(name) {
-                    headers.push((name, value));
-                }
-            }
+            // No allocation where there are no headers. Names are UTF-8 by Kafka's rules; what is not is no name that
+            // anybody could ask for.
+            let headers: Vec<_> = message
+                .headers()
+                .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
+                .collect();
             let (key, value) = (message.key(), message.value());
             bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
             let timestamp = message.timestamp();
@@ -678,7 +678,7 @@ fn fill<'b>(
                     partition: run.partition,
                     offset: message.offset(),
                     timestamp: timestamp.millis().unwrap_or(-1),
-                    append_time: matches!(timestamp, Timestamp::LogAppend(_)),
+                    append_time: matches!(timestamp, Timestamp::LogAppendTime(_)),
                     key,
                     value,
                     headers: &headers,

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::chain::Chain;
 use crate::connector::failure;
-use crate::control::{self, Command, Control, TaskHandle};
+use crate::control::{self, Command, TaskHandle};
 use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
 use crate::metrics::{TaskId, TaskKind, TaskMetrics};
 use crate::offsets::{ConnectorOffsets, OffsetError};
@@ -113,12 +113,9 @@ pub(crate) async fn start(shared: Arc<Shared>, spec: TaskSpec, reporter: Reporte
     let mut task = SourceTask::make(shared, &spec).await?;
     let engine = task.shared.engine.clone();
     engine.spawn(async move {
-        let ended = {
-            // The loop borrows the commands; being killed is watched beside it.
-            let Control { .. } = &control;
-            let mut commands = std::mem::replace(&mut control.commands, mpsc::channel(1).1);
-            control.unless_killed(task.run(&mut commands)).await
-        };
+        // The loop borrows the commands; being killed is watched beside it.
+        let mut commands = std::mem::replace(&mut control.commands, mpsc::channel(1).1);
+        let ended = control.unless_killed(task.run(&mut commands)).await;
         match ended {
             Ok(End::Stopped(grace, done)) => {
                 if tokio::time::timeout(grace, control.unless_killed(task.part())).await.is_err() {
@@ -274,10 +271,11 @@ impl SourceTask {
                 self.guest = if is_tired { Guest::Retiring(guest, now) } else { Guest::Idle(guest, now) };
                 self.poll_if_due();
                 let records = self.process(payload).await?;
+                let pause = self.pause_between_polls();
                 if records == 0
                     && let Guest::Idle(_, at) = &mut self.guest
                 {
-                    *at = now + self.pause_between_polls();
+                    *at = now + pause;
                 }
                 Ok(())
             }

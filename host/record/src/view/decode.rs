@@ -43,7 +43,7 @@ pub struct Converters {
 
 /// A message from Kafka. Its bytes must stay where they are until the view is gone.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
+pub struct Message<'a, 'h> {
     pub topic: &'a str,
     pub partition: i32,
     pub offset: i64,
@@ -53,7 +53,7 @@ pub struct Message<'a> {
     pub append_time: bool,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
-    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+    pub headers: &'h [(&'h str, Option<&'h [u8]>)],
 }
 
 /// The schemas of envelopes by their text, so that a record's schema is compared, not parsed.
@@ -68,7 +68,7 @@ const ENVELOPES_MAX: usize = 1000;
 
 impl<'a> View<'a> {
     /// Adds a message as the next record. One that cannot be decoded is there too, as a failed one.
-    pub fn push(&mut self, message: Message<'a>, converters: &Converters, schemas: &mut SchemaTable) {
+    pub fn push(&mut self, message: Message<'a, '_>, converters: &Converters, schemas: &mut SchemaTable) {
         let record = self.len();
         self.push_metadata(&message);
         for (side, bytes, converter, stage) in [

@@ -51,7 +51,7 @@ impl<'a> View<'a> {
         }
     }
 
-    pub(super) fn push_metadata(&mut self, message: &Message<'_>) {
+    pub(super) fn push_metadata(&mut self, message: &Message<'_, '_>) {
         let topic = self.topic_id(message.topic);
         self.topics.push(topic);
         self.partitions.push(message.partition);

@@ -17,7 +17,7 @@ fn all(converter: Converter) -> Converters {
     Converters { key: converter, value: converter, header: HeaderConverter::Simple }
 }
 
-fn message<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Message<'a> {
+fn message<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Message<'a, 'static> {
     Message {
         topic: "orders",
         partition: 3,

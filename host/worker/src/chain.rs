@@ -1,0 +1,266 @@
+//! The chain of transforms of one task: each step a guest of its own, with its predicate's beside it.
+//!
+//! A step sees the columns of its plan and answers edits; the view keeps them as an overlay, so a batch crosses into a guest
+//! once per step and is written once at the end. What a step does to a schema is asked once per schema and kept.
+
+use std::sync::Arc;
+
+use tidegate_config::Encoding;
+use tidegate_config::connector::SandboxOverrides;
+use tidegate_engine::{CallError, Hooks, InstanceSpec, Payload, PredicateInstance, TransformInstance};
+use tidegate_herder::Failure;
+use tidegate_record::SchemaId;
+use tidegate_record::columns::{ColumnsReader, ColumnsWriter};
+use tidegate_record::edits::{EditsReader, edits_from_json};
+use tidegate_record::view::{Column, Place, Plan, Reshapes, Rows, Side, View};
+
+use crate::connector::failure;
+use crate::instances::{Owner, TaskSchemas, guest_config};
+use crate::plan::{Bound, ConnectorPlan, Step};
+use crate::shared::Shared;
+
+/// The steps of one task, ready to run.
+pub(crate) struct Chain {
+    steps: Vec<RunningStep>,
+    columns: ColumnsWriter,
+    schemas: Arc<TaskSchemas>,
+}
+
+struct RunningStep {
+    transform: Guest<TransformInstance>,
+    reshapes: Reshapes,
+    condition: Option<RunningCondition>,
+}
+
+struct RunningCondition {
+    predicate: Guest<PredicateInstance>,
+    negate: bool,
+}
+
+/// A guest of a step, what it is made from, and its plan.
+struct Guest<I> {
+    instance: I,
+    spec: InstanceSpec,
+    bound: Bound,
+    plan: Plan,
+}
+
+impl Chain {
+    /// Makes and configures the guests of every step.
+    pub(crate) async fn make(
+        shared: &Shared,
+        owner: &Owner<'_>,
+        plan: &ConnectorPlan,
+        hooks: Hooks,
+        schemas: Arc<TaskSchemas>,
+    ) -> Result<Chain, Failure> {
+        let mut steps = Vec::with_capacity(plan.chain.len());
+        for step in &plan.chain {
+            steps.push(RunningStep::make(shared, owner, step, plan.config.sandbox, &hooks).await?);
+        }
+        Ok(Chain { steps, columns: ColumnsWriter::new(), schemas })
+    }
+
+    /// Lets every step work on the records that are still live. An error concerns the batch as a whole; records that fail
+    /// alone are marked in the view.
+    pub(crate) async fn run(&mut self, view: &mut View<'_>) -> Result<(), CallError> {
+        for step in &mut self.steps {
+            step.run(view, &mut self.columns, &self.schemas).await?;
+        }
+        Ok(())
+    }
+}
+
+impl RunningStep {
+    async fn make(
+        shared: &Shared,
+        owner: &Owner<'_>,
+        step: &Step,
+        sandbox: SandboxOverrides,
+        hooks: &Hooks,
+    ) -> Result<RunningStep, Failure> {
+        let spec = |bound: &Bound, role: &str| {
+            let owner = Owner { name: format!("{} {role} {}", owner.name, step.alias), ..*owner };
+            shared
+                .instances
+                .spec(&owner, &bound.component, &bound.definition, &bound.settings, sandbox, hooks.clone())
+                .map_err(Failure::fatal)
+        };
+        let condition = match &step.condition {
+            None => None,
+            Some(condition) => {
+                let spec = spec(&condition.predicate, "predicate of")?;
+                let predicate = Guest::<PredicateInstance>::make(condition.predicate.clone(), spec).await;
+                Some(RunningCondition {
+                    predicate: predicate.map_err(|error| failure(&error))?,
+                    negate: condition.negate,
+                })
+            }
+        };
+        let spec = spec(&step.transform, "transform")?;
+        let transform = Guest::<TransformInstance>::make(step.transform.clone(), spec).await;
+        Ok(RunningStep {
+            transform: transform.map_err(|error| failure(&error))?,
+            reshapes: Reshapes::default(),
+            condition,
+        })
+    }
+
+    async fn run(
+        &mut self,
+        view: &mut View<'_>,
+        columns: &mut ColumnsWriter,
+        schemas: &TaskSchemas,
+    ) -> Result<(), CallError> {
+        let mut rows = view.rows();
+        if let Some(condition) = &mut self.condition
+            && !rows.is_empty()
+        {
+            let holds = condition.predicate.test(view, &rows, columns, schemas).await?;
+            rows = rows.filter(&holds, condition.negate).ok_or_else(|| {
+                CallError::Fatal(format!(
+                    "predicate \"{}\" answered {} bytes for {} records",
+                    condition.predicate.bound.definition.name,
+                    holds.len(),
+                    rows.len()
+                ))
+            })?;
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let edits = self.transform.apply(view, &rows, columns, schemas).await?;
+        for (side, schema) in view.unshaped(&rows, &self.transform.plan.write, &self.reshapes) {
+            let answer = self.transform.reshape(side, schema, schemas).await?;
+            self.reshapes.insert(side, schema, answer);
+        }
+        let write = &self.transform.plan.write;
+        let reader = EditsReader::parse(&edits, rows.len(), write.len()).map_err(|error| self.transform.malformed(&error))?;
+        view.apply(&rows, &reader, write, &self.reshapes, &mut schemas.lock())
+            .map_err(|error| self.transform.malformed(&error))
+    }
+}
+
+impl<I> Guest<I> {
+    /// The columns of the guest's plan, in the form it asks for.
+    fn columns(
+        &self,
+        view: &mut View<'_>,
+        rows: &Rows,
+        columns: &mut ColumnsWriter,
+        schemas: &TaskSchemas,
+    ) -> Result<Payload, CallError> {
+        view.columns(rows, &self.plan.read, &schemas.lock(), columns);
+        let too_large = |error| CallError::Fatal(format!("the columns of a batch are too large: {error}"));
+        let arena = columns.take().map_err(too_large)?;
+        if self.bound.definition.encoding != Encoding::Json {
+            return Ok(Payload::Arena(arena));
+        }
+        let reader = ColumnsReader::parse(&arena).map_err(too_large)?;
+        Ok(Payload::Json(reader.to_json()))
+    }
+
+    fn malformed(&self, error: &dyn std::fmt::Display) -> CallError {
+        CallError::Fatal(format!("transform \"{}\" answered malformed edits: {error}", self.bound.definition.name))
+    }
+}
+
+impl Guest<TransformInstance> {
+    async fn make(bound: Bound, spec: InstanceSpec) -> Result<Self, CallError> {
+        let mut instance = TransformInstance::new(&bound.component.plugin, &spec).await?;
+        let plan = checked(instance.configure(&guest_config(&bound.settings)).await?)?;
+        Ok(Guest { instance, spec, bound, plan })
+    }
+
+    /// Asks for the edits to some rows, as an arena.
+    async fn apply(
+        &mut self,
+        view: &mut View<'_>,
+        rows: &Rows,
+        columns: &mut ColumnsWriter,
+        schemas: &TaskSchemas,
+    ) -> Result<Vec<u8>, CallError> {
+        if self.instance.wants_recycling().is_some() {
+            // A transform keeps nothing between batches, so its successor simply goes on.
+            *self = Self::make(self.bound.clone(), self.spec.clone()).await?;
+        }
+        let payload = self.columns(view, rows, columns, schemas)?;
+        match self.instance.apply(&payload).await? {
+            Payload::Arena(arena) => Ok(arena),
+            Payload::Json(text) => edits_from_json(&text, rows.len())
+                .map_err(|error| self.malformed(&error)),
+        }
+    }
+
+    /// What the transform makes of a schema: another one, none when it stays; an error is each of its records'.
+    async fn reshape(
+        &mut self,
+        side: Side,
+        schema: SchemaId,
+        schemas: &TaskSchemas,
+    ) -> Result<Result<Option<SchemaId>, String>, CallError> {
+        let Some(text) = schemas.lock().text(schema).cloned() else {
+            return Ok(Err(format!("there is no schema {}", schema.0)));
+        };
+        let place = match side {
+            Side::Key => tidegate_engine::Place::Key,
+            Side::Value => tidegate_engine::Place::Value,
+        };
+        match self.instance.reshape(place, &text).await {
+            Ok(None) => Ok(Ok(None)),
+            Ok(Some(changed)) => {
+                Ok(schemas.lock().define_json(&changed).map(Some).map_err(|error| error.to_string()))
+            }
+            Err(CallError::Fatal(message)) => Ok(Err(message)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Guest<PredicateInstance> {
+    async fn make(bound: Bound, spec: InstanceSpec) -> Result<Self, CallError> {
+        let mut instance = PredicateInstance::new(&bound.component.plugin, &spec).await?;
+        let plan = checked(instance.configure(&guest_config(&bound.settings)).await?)?;
+        Ok(Guest { instance, spec, bound, plan })
+    }
+
+    /// Asks for which rows the condition holds.
+    async fn test(
+        &mut self,
+        view: &mut View<'_>,
+        rows: &Rows,
+        columns: &mut ColumnsWriter,
+        schemas: &TaskSchemas,
+    ) -> Result<Vec<u8>, CallError> {
+        if self.instance.wants_recycling().is_some() {
+            *self = Self::make(self.bound.clone(), self.spec.clone()).await?;
+        }
+        let payload = self.columns(view, rows, columns, schemas)?;
+        self.instance.test(&payload).await
+    }
+}
+
+/// The guest's plan in the view's words, if every column is one that its place can have.
+fn checked(plan: tidegate_engine::Plan) -> Result<Plan, CallError> {
+    let column = |column: tidegate_engine::Column| {
+        let place = match column.place {
+            tidegate_engine::Place::Value => Place::Value,
+            tidegate_engine::Place::Key => Place::Key,
+            tidegate_engine::Place::Header => Place::Header,
+            tidegate_engine::Place::Topic => Place::Topic,
+            tidegate_engine::Place::Partition => Place::Partition,
+            tidegate_engine::Place::Offset => Place::Offset,
+            tidegate_engine::Place::Timestamp => Place::Timestamp,
+        };
+        let column = Column { place, path: column.path };
+        if column.is_valid() {
+            Ok(column)
+        } else {
+            Err(CallError::Fatal(format!("the plan names a column that cannot be: {column:?}")))
+        }
+    };
+    Ok(Plan {
+        read: plan.read.into_iter().map(column).collect::<Result<_, _>>()?,
+        write: plan.write.into_iter().map(column).collect::<Result<_, _>>()?,
+    })
+}

@@ -1,0 +1,199 @@
+//! What the ring on the real Apache Kafka needs: the broker and its tools from Maven, our binary, processes that end with
+//! the test, and waiting for conditions instead of for time.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// How long anything may take to become true.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// None, with a printed reason, where Java or Maven are missing; under `TIDEGATE_REQUIRE_ALL` that is a failure.
+pub fn java_or_skip() -> Option<Java> {
+    let works = |program: &str| {
+        Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+    };
+    let missing: Vec<&str> = ["java", "mvn"].into_iter().filter(|program| !works(program)).collect();
+    if missing.is_empty() {
+        return Some(Java { home: target_dir().join("kafka") });
+    }
+    let reason = format!("{} not installed (Java 17 and Maven run the real Kafka)", missing.join(" and "));
+    assert!(std::env::var_os("TIDEGATE_REQUIRE_ALL").is_none(), "must not be skipped: {reason}");
+    eprintln!("skipped: {reason}");
+    None
+}
+
+/// The real Kafka's jars.
+pub struct Java {
+    home: PathBuf,
+}
+
+impl Java {
+    fn script(&self, arguments: &[&str]) -> Command {
+        let mut script = Command::new("bash");
+        script.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka.sh")).args(arguments);
+        script.env("KAFKA_HOME", &self.home).stdin(Stdio::null());
+        script
+    }
+
+    /// Downloads the jars once; tests that run side by side wait for each other.
+    fn fetch(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.home)?;
+        let lock = std::fs::File::create(self.home.join("fetch.lock"))?;
+        lock.lock()?;
+        run(&mut self.script(&["fetch"])).map(drop)
+    }
+
+    /// Starts a one-node broker of its own for one test.
+    pub fn broker(&self) -> Result<Broker> {
+        self.fetch()?;
+        let dir = tempfile::tempdir()?;
+        std::os::unix::fs::symlink(self.home.join("libs"), dir.path().join("libs"))?;
+        let java = Java { home: dir.path().to_owned() };
+        let port = free_port()?;
+        run(java.script(&["start", &port.to_string()]).env("JAVA_OPTS", "-Xms128m -Xmx512m"))?;
+        Ok(Broker { java, address: format!("127.0.0.1:{port}"), _dir: dir })
+    }
+
+    /// Runs one of Kafka's own tools to its end and gives back what it printed.
+    pub fn tool(&self, class: &str, arguments: &[&str], input: &str) -> Result<String> {
+        self.fetch()?;
+        let mut tool = self.script(&["tool", class]);
+        tool.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = tool.spawn()?;
+        let mut stdin = child.stdin.take().context("the tool has an input")?;
+        std::io::Write::write_all(&mut stdin, input.as_bytes())?;
+        drop(stdin);
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("{class} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Starts the real Kafka Connect in distributed mode; ready when it answers.
+    pub fn connect(&self, properties: &Path, rest: &str) -> Result<Process> {
+        self.fetch()?;
+        let mut connect = self.script(&["connect"]);
+        connect.arg(properties).env("JAVA_OPTS", "-Xmx512m");
+        let process = Process::spawn(connect, &properties.with_extension("log"))?;
+        process.ready(&format!("{rest}/connectors"))?;
+        Ok(process)
+    }
+}
+
+/// A real Kafka broker; it ends with this value.
+pub struct Broker {
+    pub java: Java,
+    /// `host:port`.
+    pub address: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.java.script(&["stop"]).status();
+    }
+}
+
+/// A process whose output goes to a file; it is killed with this value.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    pub fn spawn(mut command: Command, log: &Path) -> Result<Process> {
+        let out = std::fs::File::options().create(true).append(true).open(log)?;
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        Ok(Process { child, log: log.to_owned() })
+    }
+
+    /// Waits until a URL answers with success.
+    pub fn ready(&self, url: &str) -> Result<()> {
+        until(&format!("{url} answers; see {}:\n{}", self.log.display(), self.output()), || {
+            Ok(reqwest::blocking::get(url).is_ok_and(|answer| answer.status().is_success()))
+        })
+        .with_context(|| self.output())
+    }
+
+    /// What the process has printed.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+/// Our binary with these arguments.
+pub fn tidegate(arguments: &[&str]) -> Command {
+    let binary = std::env::current_exe()
+        .ok()
+        .and_then(|test| Some(test.ancestors().nth(2)?.join("tidegate")))
+        .filter(|binary| binary.is_file())
+        .expect("the binary lies beside the tests; build it with `cargo build -p tidegate` or test the whole workspace");
+    let mut command = Command::new(binary);
+    command.args(arguments);
+    command
+}
+
+/// Waits until a condition holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds()? {
+        if Instant::now() >= deadline {
+            bail!("timed out waiting until {what}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Creates a connector by REST.
+pub fn create(rest: &str, name: &str, config: Value) -> Result<()> {
+    let body = serde_json::json!({"name": name, "config": config});
+    let answer = reqwest::blocking::Client::new().post(format!("{rest}/connectors")).json(&body).send()?;
+    if !answer.status().is_success() {
+        bail!("{}: {}", answer.status(), answer.text()?);
+    }
+    Ok(())
+}
+
+/// A port that nothing listens on at the moment.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Waits until something listens.
+pub fn listening(address: &str) -> Result<()> {
+    until(&format!("{address} listens"), || Ok(TcpStream::connect(address).is_ok()))
+}
+
+fn target_dir() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its executable");
+    test.ancestors().nth(3).expect("the test lies in a target directory").to_owned()
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    if !output.status.success() {
+        bail!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
