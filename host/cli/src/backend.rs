@@ -1,0 +1,90 @@
+//! What the HTTP server asks of the data plane: plugins and numbers, in the server's words.
+
+use std::sync::Arc;
+
+use tidegate_engine::Engine;
+use tidegate_herder::Handle;
+use tidegate_server::{BoxFuture, PluginClass, PluginFile};
+use tidegate_worker::{Catalog, Component, Metrics, Origin};
+
+use crate::loading::{self, Loaded};
+
+/// Names that go before a definition's own on Connect's endpoints.
+const APACHE: &str = "org.apache.kafka.";
+
+/// The plugins of this worker, and the door for new ones.
+pub(crate) struct Plugins {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) engine: Engine,
+    pub(crate) herder: Handle,
+    pub(crate) loaded: Loaded,
+    /// Bytes of the largest component that is accepted.
+    pub(crate) bytes_max: usize,
+}
+
+impl tidegate_server::Plugins for Plugins {
+    fn classes(&self) -> Vec<PluginClass> {
+        self.catalog.components().iter().flat_map(|component| classes(component)).collect()
+    }
+
+    fn files(&self) -> Vec<PluginFile> {
+        self.catalog.components().iter().map(|component| file(component)).collect()
+    }
+
+    fn upload(&self, component: Vec<u8>) -> BoxFuture<'_, Result<PluginFile, String>> {
+        Box::pin(async move {
+            // A stranger may not take a name before the plugins in the box have theirs.
+            loading::wait(&self.loaded).await?;
+            let (catalog, bytes) = (self.catalog.clone(), component.len());
+            let checked = self.engine.spawn(async move { catalog.upload(&component).await });
+            let component = checked
+                .await
+                .map_err(|_| "checking the component crashed, see the worker's log".to_owned())?
+                .map_err(|error| error.to_string())?;
+            let is_bundled = component.origin == Origin::Bundled;
+            let manifest = loading::manifest(&component, bytes, is_bundled);
+            self.herder.publish_plugin(manifest).await.map_err(|error| error.to_string())?;
+            tracing::info!(plugin = component.description.name, digest = %component.digest(), "plugin uploaded");
+            Ok(file(&component))
+        })
+    }
+
+    fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+}
+
+/// One entry for each class name that a configuration of Connect would use.
+fn classes(component: &Component) -> Vec<PluginClass> {
+    let mut classes = Vec::new();
+    for definition in &component.description.definitions {
+        let apache: Vec<&String> = definition.aliases.iter().filter(|alias| alias.starts_with(APACHE)).collect();
+        let names = if apache.is_empty() { vec![&definition.name] } else { apache };
+        classes.extend(names.into_iter().map(|name| PluginClass {
+            class: name.clone(),
+            kind: definition.kind.connect_name().to_owned(),
+            version: Some(component.description.version.clone()),
+        }));
+    }
+    classes
+}
+
+fn file(component: &Component) -> PluginFile {
+    PluginFile {
+        digest: format!("sha256:{}", component.digest()),
+        name: component.description.name.clone(),
+        version: component.description.version.clone(),
+        bundled: component.origin == Origin::Bundled,
+        definitions: loading::description(component)["definitions"].take(),
+        imports: component.plugin.imports().to_vec(),
+    }
+}
+
+/// The numbers of this worker.
+pub(crate) struct Numbers(pub(crate) Arc<Metrics>);
+
+impl tidegate_server::Metrics for Numbers {
+    fn render(&self) -> String {
+        self.0.render()
+    }
+}

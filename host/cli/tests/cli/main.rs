@@ -1,0 +1,11 @@
+//! The program as its users see it: what they type, what they read, what the exit code is, what is on the disk.
+//!
+//! Everything runs the real binary in a directory of its own, on ports that the system gives out. What one crate can
+//! prove alone is proved there.
+
+mod bad_input;
+mod demo;
+mod dev;
+mod process;
+mod rest;
+mod standalone;
