@@ -58,7 +58,12 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) enum Cluster {
     /// A worker on the embedded broker, configured here.
-    Development { rest: SocketAddr, kafka: SocketAddr },
+    Development {
+        rest: SocketAddr,
+        kafka: SocketAddr,
+        /// What uploaded plugins may reach, in the keys of a worker.
+        sandbox: Settings,
+    },
     /// A worker on an existing Kafka, configured by a file.
     Existing(Box<WorkerConfig>),
 }
@@ -97,7 +102,7 @@ impl App {
     pub(crate) async fn start(plan: Plan) -> Result<App, Failure> {
         let server = bind_rest(&plan).await?;
         let data = DataDir::open(&plan.data_dir)?;
-        match Parts::start(&plan.cluster, &server, &data).await {
+        match Parts::start(plan.cluster, &server, &data).await {
             Ok(parts) => parts.join(server, data).await,
             Err(failure) => {
                 data.discard();
@@ -138,8 +143,12 @@ impl App {
         let stopped = self.herder.shutdown().await;
         // The receiver is gone if the server ended first.
         let _ = self.stop_server.send(());
-        if tokio::time::timeout(SERVER_GRACE, self.server).await.is_err() {
+        if tokio::time::timeout(LAST_GRACE, self.server).await.is_err() {
             tracing::warn!("clients of the REST server did not finish in time");
+        }
+        // The data plane goes with the control plane, and with it its Kafka clients, before their broker does.
+        if tokio::time::timeout(LAST_GRACE, self.control).await.is_err() {
+            tracing::warn!("the control plane did not end in time");
         }
         if let Some(broker) = self.broker {
             broker.stop().await;
@@ -149,8 +158,8 @@ impl App {
     }
 }
 
-/// How long requests that are under way may take when the process stops.
-const SERVER_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+/// How long what is left may take once tasks have stopped: requests that are under way, the control plane's own end.
+const LAST_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Takes the REST port. Somebody who starts a second process on the same directory is told about that, and not about
 /// the port that it shares too.
@@ -210,32 +219,15 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(cluster: &Cluster, server: &Server, data: &DataDir) -> Result<Parts, Failure> {
-        if let Cluster::Development { kafka, .. } = cluster {
+    async fn start(cluster: Cluster, server: &Server, data: &DataDir) -> Result<Parts, Failure> {
+        if let Cluster::Development { kafka, .. } = &cluster {
             check_port_free(*kafka)?;
         }
         let directory = PathBuf::from(working_directory()?);
         let (cache, plugins) = (data.folder("cache")?, data.folder("plugins")?);
         let engine = blocking(move || start_engine(cache, plugins));
-        let kafka = {
-            let broker_dir = data.path("broker");
-            let cluster = match cluster {
-                Cluster::Development { kafka, .. } => Err((*kafka, server.address())),
-                Cluster::Existing(config) => Ok(config.as_ref().clone()),
-            };
-            blocking(move || {
-                let (broker, config) = match cluster {
-                    Ok(config) => (None, config),
-                    Err((kafka, rest)) => {
-                        let broker = start_broker(kafka, broker_dir)?;
-                        let config = development_config(broker.address(), rest)?;
-                        (Some(broker), config)
-                    }
-                };
-                let offsets = offsets::open(&config, &directory)?;
-                Ok((broker, config, offsets))
-            })
-        };
+        let (rest, broker_dir) = (server.address(), data.path("broker"));
+        let kafka = blocking(move || start_kafka(cluster, rest, broker_dir, &directory));
         // Both to their end: a half that is still under way would write into a directory that is given up.
         let (engine, kafka) = tokio::join!(engine, kafka);
         let ((engine, catalog, loaded, bytes_max), (broker, config, offsets)) = (engine?, kafka?);
@@ -302,6 +294,25 @@ fn start_engine(cache: PathBuf, plugins: PathBuf) -> Result<(Engine, Arc<Catalog
     Ok((engine, catalog, loaded, bytes_max))
 }
 
+/// Starts the embedded broker where there is none, and opens the store of offsets. Blocks until Kafka has answered.
+fn start_kafka(
+    cluster: Cluster,
+    rest: SocketAddr,
+    broker_dir: PathBuf,
+    directory: &Path,
+) -> Result<(Option<RunningBroker>, WorkerConfig, OffsetStore), Failure> {
+    let (broker, config) = match cluster {
+        Cluster::Development { kafka, sandbox, .. } => {
+            let broker = start_broker(kafka, broker_dir)?;
+            let config = development_config(broker.address(), rest, sandbox)?;
+            (Some(broker), config)
+        }
+        Cluster::Existing(config) => (None, *config),
+    };
+    let offsets = offsets::open(&config, directory)?;
+    Ok((broker, config, offsets))
+}
+
 /// The broker makes its directory before it listens; this finds a port in use before anything is made.
 pub(crate) fn check_port_free(address: SocketAddr) -> Result<(), Failure> {
     if !address.ip().is_loopback() {
@@ -321,9 +332,9 @@ pub(crate) fn start_broker(listen: SocketAddr, data_dir: PathBuf) -> Result<Runn
 
 /// The configuration of the worker that `demo` and `dev` run: Connect's own where it has one, small where it counts
 /// machines.
-fn development_config(kafka: SocketAddr, rest: SocketAddr) -> Result<WorkerConfig, Failure> {
+fn development_config(kafka: SocketAddr, rest: SocketAddr, sandbox: Settings) -> Result<WorkerConfig, Failure> {
     let (kafka, rest) = (kafka.to_string(), format!("http://{rest}"));
-    let settings: Settings = [
+    let mut settings: Settings = [
         ("bootstrap.servers", kafka.as_str()),
         ("listeners", &rest),
         ("group.id", DEVELOPMENT_GROUP),
@@ -341,7 +352,8 @@ fn development_config(kafka: SocketAddr, rest: SocketAddr) -> Result<WorkerConfi
     ]
     .into_iter()
     .collect();
-    check_config(Mode::Distributed, &settings, Path::new("(built in)"))
+    settings.extend(sandbox);
+    check_config(Mode::Distributed, &settings, Path::new("of the development worker"))
 }
 
 /// Opens the journal of decisions. A standalone worker has no memory of its own: its files say what runs.

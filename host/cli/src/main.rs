@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), failure::Failure> {
-    logging::start(args.log.as_deref().unwrap_or(args.command.log_level()))?;
+    logging::start(args.log.as_deref().unwrap_or(args.command.log_filter()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

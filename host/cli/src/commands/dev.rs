@@ -21,12 +21,22 @@ pub(crate) struct Dev {
     kafka: SocketAddr,
     #[command(flatten)]
     data: DataDirArg,
+    /// A file or directory that uploaded plugins may use if their configuration names it; may be given again.
+    #[arg(long, value_name = "PATH")]
+    allow_path: Vec<String>,
+    /// A host that uploaded plugins may reach if their configuration names it: host, host:port, *.domain or *; may be
+    /// given again.
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<String>,
 }
 
 impl Dev {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let shutdown = Shutdown::listen()?;
-        let cluster = Cluster::Development { rest: self.rest, kafka: self.kafka };
+        let sandbox =
+            [("sandbox.allow.paths", self.allow_path.join(",")), ("sandbox.allow.hosts", self.allow_host.join(","))];
+        let sandbox = sandbox.into_iter().collect();
+        let cluster = Cluster::Development { rest: self.rest, kafka: self.kafka, sandbox };
         let app = App::start(Plan { data_dir: self.data.data_dir, cluster }).await?;
         say("embedded development broker, not for production")?;
         say(format_args!("Kafka  {}", app.kafka))?;

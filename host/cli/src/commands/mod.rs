@@ -37,10 +37,13 @@ pub(crate) enum Command {
 
 impl Command {
     /// What is logged unless the operator says otherwise: services tell what they do, commands only what went wrong.
-    pub(crate) fn log_level(&self) -> &'static str {
+    pub(crate) fn log_filter(&self) -> &'static str {
         match self {
-            Command::Dev(_) | Command::Standalone(_) | Command::Worker(_) | Command::Broker(_) => "info",
-            Command::Demo(_) | Command::Plugin(_) | Command::Connector(_) => "warn",
+            Command::Standalone(_) | Command::Worker(_) | Command::Broker(_) => "info",
+            // Their Kafka ends with them: that a client misses its broker for a moment is no news.
+            Command::Dev(_) => "info,tidegate_kafka::client=error",
+            Command::Demo(_) => "warn,tidegate_kafka::client=error",
+            Command::Plugin(_) | Command::Connector(_) => "warn",
         }
     }
 

@@ -1,6 +1,6 @@
 //! The demo's two connectors, as a user would write them.
 
-use tidegate_herder::{Config, Handle, Target};
+use tidegate_herder::{Config, Error, Handle, Target};
 
 use super::Files;
 use crate::failure::Failure;
@@ -54,17 +54,20 @@ fn config(entries: &[(&str, &str)]) -> Config {
     entries.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// Creates what is not there yet; connectors of an earlier run go on as they are.
-pub(super) async fn create(herder: &Handle, files: &Files) -> Result<(), Failure> {
-    let existing = herder.connectors().await.map_err(|error| Failure::new(error.to_string()))?;
-    for (name, config) in [(SOURCE, source(files)), (SINK, sink(files))] {
-        if existing.iter().any(|known| known == name) {
-            continue;
-        }
-        herder
-            .create_connector(name, config, Target::Running)
-            .await
-            .map_err(|error| Failure::new(format!("connector \"{name}\" was refused")).detail(error))?;
+/// Creates the source if it is not there yet; one of an earlier run goes on as it is. Answers whether it is new.
+pub(super) async fn create_source(herder: &Handle, files: &Files) -> Result<bool, Failure> {
+    create(herder, SOURCE, source(files)).await
+}
+
+/// As [`create_source`], for the sink.
+pub(super) async fn create_sink(herder: &Handle, files: &Files) -> Result<bool, Failure> {
+    create(herder, SINK, sink(files)).await
+}
+
+async fn create(herder: &Handle, name: &str, config: Config) -> Result<bool, Failure> {
+    match herder.create_connector(name, config, Target::Running).await {
+        Ok(_) => Ok(true),
+        Err(Error::AlreadyExists { .. }) => Ok(false),
+        Err(error) => Err(Failure::new(format!("connector \"{name}\" was refused")).detail(error)),
     }
-    Ok(())
 }

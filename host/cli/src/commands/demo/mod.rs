@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tidegate_herder::RunState;
+use tidegate_config::Settings;
+use tidegate_herder::{Error, RunState};
 
 use super::DataDirArg;
 use crate::app::{App, Cluster, Plan};
@@ -97,7 +98,8 @@ impl Demo {
             true => local(port),
             false => local(0),
         };
-        let cluster = Cluster::Development { rest: preferred(REST_PORT), kafka: preferred(KAFKA_PORT) };
+        let (rest, kafka) = (preferred(REST_PORT), preferred(KAFKA_PORT));
+        let cluster = Cluster::Development { rest, kafka, sandbox: Settings::new() };
         Plan { data_dir: self.data.data_dir.clone(), cluster }
     }
 
@@ -131,8 +133,12 @@ impl Demo {
                 .await
                 .map_err(|reason| Failure::new("plugins cannot be loaded").detail(reason))?;
             let mut story = Story::new(Ledger::open(&files)?, Instant::now());
-            connectors::create(&app.herder, &files).await?;
-            self.tell(app, &mut story).await?;
+            if connectors::create_source(&app.herder, &files).await? {
+                // A sink finds a topic that is there at once, and one that comes later after a while.
+                until(app, &mut story, Story::has_read).await?;
+            }
+            connectors::create_sink(&app.herder, &files).await?;
+            until(app, &mut story, Story::is_complete).await?;
             Ok(story)
         };
         let story = tokio::select! {
@@ -140,7 +146,7 @@ impl Demo {
             () = shutdown.wanted() => return Ok(Watched::Interrupted),
         };
         if self.once {
-            return Ok(Watched::Complete(story));
+            return Ok(Watched::Complete(Box::new(story)));
         }
         if self.json {
             story.last_line(true)?;
@@ -148,30 +154,33 @@ impl Demo {
         story::next_steps(app, &files)?;
         Ok(Watched::TellMore)
     }
+}
 
-    /// Prints progress until every record has arrived.
-    async fn tell(&self, app: &App, story: &mut Story) -> Result<(), Failure> {
-        let mut look = tokio::time::interval(LOOK);
-        let mut reported = Instant::now();
-        while !story.look(app)? {
-            look.tick().await;
-            fail_if_failed(app).await?;
-            if story.since_progress() > STALLED {
-                return Err(story.stalled());
-            }
-            if reported.elapsed() >= REPORT {
-                story.progress()?;
-                reported = Instant::now();
-            }
+/// Prints progress until what is waited for is the case.
+async fn until(app: &App, story: &mut Story, is_reached: impl Fn(&Story) -> bool) -> Result<(), Failure> {
+    let mut look = tokio::time::interval(LOOK);
+    let mut reported = Instant::now();
+    loop {
+        story.look(app)?;
+        if is_reached(story) {
+            return story.progress();
         }
-        story.progress()
+        fail_if_failed(app).await?;
+        if story.since_progress() > STALLED {
+            return Err(story.stalled());
+        }
+        if reported.elapsed() >= REPORT {
+            story.progress()?;
+            reported = Instant::now();
+        }
+        look.tick().await;
     }
 }
 
 /// How watching ended.
 enum Watched {
     /// Every record has arrived, and the process shall end.
-    Complete(Story),
+    Complete(Box<Story>),
     /// Every record has arrived, and the process goes on.
     TellMore,
     /// The process was told to stop.
@@ -194,7 +203,12 @@ fn prepare(files: &Files) -> Result<(), Failure> {
 /// A task that failed will not go on by itself.
 async fn fail_if_failed(app: &App) -> Result<(), Failure> {
     for name in [SOURCE, SINK] {
-        let status = app.herder.status(name).await.map_err(|error| Failure::new(error.to_string()))?;
+        let status = match app.herder.status(name).await {
+            Ok(status) => status,
+            // Not created yet.
+            Err(Error::NotFound { .. }) => continue,
+            Err(error) => return Err(Failure::new(error.to_string())),
+        };
         let instances = std::iter::once(&status.connector).chain(&status.tasks);
         if let Some(failed) = instances.into_iter().find(|instance| instance.state == RunState::Failed) {
             let trace = failed.trace.as_deref().unwrap_or("it left no trace");

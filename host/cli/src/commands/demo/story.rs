@@ -31,14 +31,24 @@ impl Story {
         Story { ledger, started, progressed: started, out_before, source, sink, printed: None }
     }
 
-    /// Looks at the output and at the tasks' numbers. True once every record has arrived.
-    pub(super) fn look(&mut self, app: &App) -> Result<bool, Failure> {
+    /// Looks at the output and at the tasks' numbers.
+    pub(super) fn look(&mut self, app: &App) -> Result<(), Failure> {
         let (source, sink) = (totals(app, SOURCE), totals(app, SINK));
         if self.ledger.read_output()? | (source != self.source) | (sink != self.sink) {
             self.progressed = Instant::now();
         }
         (self.source, self.sink) = (source, sink);
-        Ok(self.ledger.is_complete())
+        Ok(())
+    }
+
+    /// Whether the topic has records.
+    pub(super) fn has_read(&self) -> bool {
+        self.source.written > 0
+    }
+
+    /// Whether every record has arrived.
+    pub(super) fn is_complete(&self) -> bool {
+        self.ledger.is_complete()
     }
 
     pub(super) fn since_progress(&self) -> Duration {
