@@ -80,7 +80,10 @@ impl Catalog {
     /// `directory` is made if it is not there.
     pub fn open(engine: Engine, directory: PathBuf) -> Result<Catalog, CatalogError> {
         std::fs::create_dir_all(&directory).map_err(|error| {
-            CatalogError::Unavailable(format!("the plugin directory \"{}\" cannot be made: {error}", directory.display()))
+            CatalogError::Unavailable(format!(
+                "the plugin directory \"{}\" cannot be made: {error}",
+                directory.display()
+            ))
         })?;
         let catalog = Catalog { engine, directory, known: RwLock::default() };
         catalog.rename(&mut catalog.known.write().unwrap_or_else(PoisonError::into_inner));
@@ -232,7 +235,10 @@ impl Catalog {
 
     fn files(&self) -> Result<Vec<PathBuf>, CatalogError> {
         let unreadable = |error: std::io::Error| {
-            CatalogError::Unavailable(format!("the plugin directory \"{}\" cannot be read: {error}", self.directory.display()))
+            CatalogError::Unavailable(format!(
+                "the plugin directory \"{}\" cannot be read: {error}",
+                self.directory.display()
+            ))
         };
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.directory).map_err(unreadable)? {

@@ -135,7 +135,8 @@ impl RunningStep {
             self.reshapes.insert(side, schema, answer);
         }
         let write = &self.transform.plan.write;
-        let reader = EditsReader::parse(&edits, rows.len(), write.len()).map_err(|error| self.transform.malformed(&error))?;
+        let reader =
+            EditsReader::parse(&edits, rows.len(), write.len()).map_err(|error| self.transform.malformed(&error))?;
         view.apply(&rows, &reader, write, &self.reshapes, &mut schemas.lock())
             .map_err(|error| self.transform.malformed(&error))
     }
@@ -187,8 +188,7 @@ impl Guest<TransformInstance> {
         let payload = self.columns(view, rows, columns, schemas)?;
         match self.instance.apply(&payload).await? {
             Payload::Arena(arena) => Ok(arena),
-            Payload::Json(text) => edits_from_json(&text, rows.len())
-                .map_err(|error| self.malformed(&error)),
+            Payload::Json(text) => edits_from_json(&text, rows.len()).map_err(|error| self.malformed(&error)),
         }
     }
 
@@ -208,9 +208,7 @@ impl Guest<TransformInstance> {
         };
         match self.instance.reshape(place, &text).await {
             Ok(None) => Ok(Ok(None)),
-            Ok(Some(changed)) => {
-                Ok(schemas.lock().define_json(&changed).map(Some).map_err(|error| error.to_string()))
-            }
+            Ok(Some(changed)) => Ok(schemas.lock().define_json(&changed).map(Some).map_err(|error| error.to_string())),
             Err(CallError::Fatal(message)) => Ok(Err(message)),
             Err(error) => Err(error),
         }

@@ -107,7 +107,9 @@ pub(crate) fn failure(error: &CallError) -> Failure {
         None => error.to_string(),
     };
     match error {
-        CallError::Retriable { .. } | CallError::ConnectionLost(_) | CallError::Unavailable(_) => Failure::retriable(text),
+        CallError::Retriable { .. } | CallError::ConnectionLost(_) | CallError::Unavailable(_) => {
+            Failure::retriable(text)
+        }
         _ => Failure::fatal(text),
     }
 }

@@ -67,6 +67,18 @@ impl Worker {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes a run out. With the last run of a connector go its numbers and its place in the budget.
+    fn remove(&self, run: &RunId) -> Option<Run> {
+        let mut runs = self.runs();
+        let removed = runs.remove(run);
+        let connector = &run.subject.connector;
+        if removed.is_some() && !runs.keys().any(|other| other.subject.connector == *connector) {
+            self.shared.metrics.forget(&connector.name);
+            self.shared.instances.forget(&connector.tenant, &connector.name);
+        }
+        removed
+    }
+
     /// The handle of a running task; none for a connector instance or a run that has ended.
     fn task(&self, run: &RunId) -> Option<TaskHandle> {
         match self.runs().get(run) {
@@ -132,11 +144,11 @@ impl TaskHost for Worker {
         if let Some(task) = self.task(&run) {
             task.stop(grace).await;
         }
-        self.runs().remove(&run);
+        self.remove(&run);
     }
 
     fn abandon(&self, run: &RunId) {
-        if let Some(Run::Task(task)) = self.runs().remove(run) {
+        if let Some(Run::Task(task)) = self.remove(run) {
             task.kill();
         }
     }

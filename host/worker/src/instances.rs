@@ -1,6 +1,7 @@
 //! How a worker makes plugin instances: the grants that a configuration implies, the policy on them, the limits, and where
 //! their lines and numbers go.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_config::connector::SandboxOverrides;
@@ -20,6 +21,14 @@ pub(crate) struct Instances {
     /// Where relative paths in configurations start; absolute.
     directory: String,
     budget: Budget,
+    shared: Mutex<SharedBudgets>,
+}
+
+/// The nodes that several instances share: what is charged to one is charged to all.
+#[derive(Debug, Default)]
+struct SharedBudgets {
+    tenants: HashMap<Tenant, Budget>,
+    connectors: HashMap<(Tenant, String), Budget>,
 }
 
 /// For whom an instance is made.
@@ -32,20 +41,32 @@ pub(crate) struct Owner<'a> {
 
 impl Instances {
     pub(crate) fn new(sandbox: Sandbox, directory: String) -> Instances {
-        let budget = Budget::worker(BudgetLimits { memory: bytes(sandbox.worker_memory_max_bytes), ..Default::default() });
-        Instances { sandbox, directory, budget }
-    }
-
-    /// The budget below which everything runs.
-    pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
+        let budget =
+            Budget::worker(BudgetLimits { memory: bytes(sandbox.worker_memory_max_bytes), ..Default::default() });
+        Instances { sandbox, directory, budget, shared: Mutex::default() }
     }
 
     /// The connector's own node in the budget, shared by all of its instances.
     pub(crate) fn connector_budget(&self, tenant: &Tenant, connector: &str) -> Budget {
         let tenant_limits = BudgetLimits { memory: bytes(self.sandbox.tenant_memory_max_bytes), ..Default::default() };
         let limits = BudgetLimits { memory: bytes(self.sandbox.connector_memory_max_bytes), ..Default::default() };
-        self.budget.tenant(tenant.as_str(), tenant_limits).connector(connector, limits)
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_tenant = shared
+            .tenants
+            .entry(tenant.clone())
+            .or_insert_with(|| self.budget.tenant(tenant.as_str(), tenant_limits))
+            .clone();
+        shared
+            .connectors
+            .entry((tenant.clone(), connector.to_owned()))
+            .or_insert_with(|| of_tenant.connector(connector, limits))
+            .clone()
+    }
+
+    /// Forgets the node of a connector of which nothing runs any more.
+    pub(crate) fn forget(&self, tenant: &Tenant, connector: &str) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.connectors.remove(&(tenant.clone(), connector.to_owned()));
     }
 
     /// What an instance of a definition may reach under its settings. The error names key, target and what to do.
@@ -55,8 +76,9 @@ impl Instances {
         definition: &Definition,
         settings: &Settings,
     ) -> Result<Grants, String> {
-        let grants = Grants::of(&definition.keys, settings, &self.directory)
-            .map_err(|problems| problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("\n"))?;
+        let grants = Grants::of(&definition.keys, settings, &self.directory).map_err(|problems| {
+            problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("\n")
+        })?;
         if component.origin == Origin::Bundled {
             return Ok(grants);
         }

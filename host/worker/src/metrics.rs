@@ -181,12 +181,12 @@ impl MetricSink for TaskMetrics {
 
 /// Names a task in the numbers.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct TaskId {
-    pub connector: String,
-    pub task: u32,
+pub(crate) struct TaskId {
+    pub(crate) connector: String,
+    pub(crate) task: u32,
 }
 
-/// All tasks' numbers. Those of a task that starts again go on; those of a deleted connector go.
+/// All tasks' numbers. Those of a task that starts again go on while anything of its connector runs.
 #[derive(Debug, Default)]
 pub struct Metrics {
     tasks: Mutex<BTreeMap<TaskId, (TaskKind, Arc<TaskMetrics>)>>,
@@ -206,7 +206,11 @@ impl Metrics {
     /// The totals of each task of a connector, by its number.
     pub fn totals(&self, connector: &str) -> Vec<(u32, Totals)> {
         let tasks = self.lock();
-        tasks.iter().filter(|(id, _)| id.connector == connector).map(|(id, (_, task))| (id.task, task.totals())).collect()
+        tasks
+            .iter()
+            .filter(|(id, _)| id.connector == connector)
+            .map(|(id, (_, task))| (id.task, task.totals()))
+            .collect()
     }
 
     /// Everything, in Prometheus' text format.

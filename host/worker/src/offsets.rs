@@ -23,7 +23,7 @@ pub enum OffsetError {
 }
 
 /// A key of the store and its new value; none forgets the key.
-pub type OffsetWrite = (Vec<u8>, Option<Vec<u8>>);
+pub(crate) type OffsetWrite = (Vec<u8>, Option<Vec<u8>>);
 
 /// The committed source offsets of all connectors of a worker. Clones are the same store.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl OffsetStore {
     }
 
     /// The stored values of some keys, after reading to the end of the store. Blocks up to `timeout`.
-    pub fn load(&self, keys: &[Vec<u8>], timeout: Duration) -> Result<Vec<Option<Vec<u8>>>, OffsetError> {
+    pub(crate) fn load(&self, keys: &[Vec<u8>], timeout: Duration) -> Result<Vec<Option<Vec<u8>>>, OffsetError> {
         match &mut *self.lock() {
             Backend::Topic(topic) => {
                 topic.read_to_end(timeout, |_, _| {})?;
@@ -59,7 +59,7 @@ impl OffsetStore {
 
     /// Makes offsets durable. Blocks up to `timeout`; after an error any of them may have been written, and writing them
     /// again is harmless.
-    pub fn store(&self, writes: &[OffsetWrite], timeout: Duration) -> Result<(), OffsetError> {
+    pub(crate) fn store(&self, writes: &[OffsetWrite], timeout: Duration) -> Result<(), OffsetError> {
         match &mut *self.lock() {
             Backend::Topic(topic) => {
                 let writes: Vec<TableWrite<'_>> =

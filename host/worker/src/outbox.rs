@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use tidegate_kafka::{BatchOutcome, BatchTicket, ClientSettings, DeliveryFailure, KafkaError, OutHeader, OutRecord, Producer};
+use tidegate_kafka::{
+    BatchOutcome, BatchTicket, ClientSettings, DeliveryFailure, KafkaError, OutHeader, OutRecord, Producer,
+};
 use tidegate_record::offset::BatchId;
 use tokio::sync::mpsc;
 
@@ -185,8 +187,7 @@ impl Courier {
         for outcome in self.outcomes.drain(..) {
             let Some(at) = self.open.iter().position(|(ticket, ..)| *ticket == outcome.ticket) else { continue };
             let (_, id, indices) = self.open.remove(at);
-            let failures =
-                outcome.failures.into_iter().map(|failure| (indices[failure.index], failure)).collect();
+            let failures = outcome.failures.into_iter().map(|failure| (indices[failure.index], failure)).collect();
             let written = Written { id, records: outcome.records, failures };
             if self.reports.send(Report::Written(written)).is_err() {
                 return false;

@@ -149,9 +149,10 @@ fn chain(names: &Names, config: &ConnectorConfig) -> Result<Vec<Step>, Problem> 
             let condition = match &step.predicate {
                 None => None,
                 Some(alias) => {
-                    let named = config.predicates.iter().find(|predicate| predicate.alias == *alias).ok_or_else(
-                        || Problem::new(format!("{key}.predicate"), format!("there is no predicate \"{alias}\"")),
-                    )?;
+                    let named =
+                        config.predicates.iter().find(|predicate| predicate.alias == *alias).ok_or_else(|| {
+                            Problem::new(format!("{key}.predicate"), format!("there is no predicate \"{alias}\""))
+                        })?;
                     let predicate = bind(names, &[Kind::Predicate], &named.class, named.settings.clone())
                         .map_err(at(format!("predicates.{alias}.type")))?;
                     Some(Condition { predicate, negate: step.negate })

@@ -30,12 +30,7 @@ impl Backoff {
 
 /// Counts the failed records of a view. They are skipped where that is tolerated; otherwise the first is the task's
 /// failure.
-pub(crate) fn judge(
-    view: &View<'_>,
-    policy: &ErrorPolicy,
-    metrics: &TaskMetrics,
-    task: &str,
-) -> Result<(), Failure> {
+pub(crate) fn judge(view: &View<'_>, policy: &ErrorPolicy, metrics: &TaskMetrics, task: &str) -> Result<(), Failure> {
     let mut failures: Vec<_> = view.failures().collect();
     if failures.is_empty() {
         return Ok(());

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_config::Settings;
 use tidegate_config::client::{self, Translation};
 use tidegate_config::validate::Invalid;
 use tidegate_config::worker::{Client, WorkerConfig};
-use tidegate_config::Settings;
 use tidegate_engine::Engine;
 use tidegate_kafka::ClientSettings;
 

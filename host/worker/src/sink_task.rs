@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidegate_config::connector::{Direction, Topics};
 use tidegate_config::Encoding;
+use tidegate_config::connector::{Direction, Topics};
 use tidegate_engine::{CallError, InstanceSpec, Outcome, Payload, Position, SinkInstance, SinkRequest};
 use tidegate_herder::{Failure, Instance, Reporter, TaskSpec};
 use tidegate_kafka::{
@@ -151,8 +151,7 @@ impl SinkTask {
             .instances
             .spec(&owner, &bound.component, &bound.definition, &task_settings, plan.config.sandbox, hooks)
             .map_err(Failure::fatal)?;
-        let mut guest =
-            SinkInstance::new(&bound.component.plugin, &instance).await.map_err(|error| failure(&error))?;
+        let mut guest = SinkInstance::new(&bound.component.plugin, &instance).await.map_err(|error| failure(&error))?;
         let guest_config = guest_config(&task_settings);
         guest.start(&guest_config).await.map_err(|error| failure(&error))?;
 
@@ -360,7 +359,11 @@ impl SinkTask {
                         Some(from) => {
                             let rest = payload::suffix(&batch, from as usize).map_err(Failure::fatal)?;
                             self.metrics.written((from as usize).saturating_sub(outcome.rejected.len()));
-                            (rest, Duration::from_millis(outcome.retry_after_ms.into()), "not everything was taken".to_owned())
+                            (
+                                rest,
+                                Duration::from_millis(outcome.retry_after_ms.into()),
+                                "not everything was taken".to_owned(),
+                            )
                         }
                     }
                 }
@@ -389,7 +392,12 @@ impl SinkTask {
         let Some(first) = outcome.rejected.first() else { return Ok(()) };
         self.metrics.failed(outcome.rejected.len());
         for rejection in &outcome.rejected {
-            tracing::error!(task = self.name, index = rejection.index, "the sink refused a record: {}", rejection.message);
+            tracing::error!(
+                task = self.name,
+                index = rejection.index,
+                "the sink refused a record: {}",
+                rejection.message
+            );
         }
         if !self.plan.config.errors.tolerate_all {
             return Err(Failure::fatal(format!(
@@ -510,8 +518,7 @@ impl SinkTask {
     /// Tells the guest about partitions; where it names positions, reading goes on from there.
     fn open(&mut self, partitions: &[TopicPartition]) -> Step<BTreeMap<(String, i32), i64>> {
         let Some(mut guest) = self.guest.take() else { return Ok(BTreeMap::new()) };
-        let opened =
-            self.runtime.block_on(self.control.unless_killed(guest.open(&guest_partitions(partitions))))?;
+        let opened = self.runtime.block_on(self.control.unless_killed(guest.open(&guest_partitions(partitions))))?;
         self.obey_guest(&mut guest)?;
         self.guest = Some(guest);
         let positions = opened.map_err(|error| failure(&error))?;
@@ -665,10 +672,8 @@ fn fill<'b>(
             let message = batch.get(index);
             // No allocation where there are no headers. Names are UTF-8 by Kafka's rules; what is not is no name that
             // anybody could ask for.
-            let headers: Vec<_> = message
-                .headers()
-                .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
-                .collect();
+            let headers: Vec<_> =
+                message.headers().filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value))).collect();
             let (key, value) = (message.key(), message.value());
             bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
             let timestamp = message.timestamp();

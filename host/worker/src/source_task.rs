@@ -115,10 +115,11 @@ pub(crate) async fn start(shared: Arc<Shared>, spec: TaskSpec, reporter: Reporte
     engine.spawn(async move {
         // The loop borrows the commands; being killed is watched beside it.
         let mut commands = std::mem::replace(&mut control.commands, mpsc::channel(1).1);
-        let ended = control.unless_killed(task.run(&mut commands)).await;
+        let ended = Box::pin(control.unless_killed(task.run(&mut commands))).await;
         match ended {
             Ok(End::Stopped(grace, done)) => {
-                if tokio::time::timeout(grace, control.unless_killed(task.part())).await.is_err() {
+                let parting = Box::pin(control.unless_killed(task.part()));
+                if tokio::time::timeout(grace, parting).await.is_err() {
                     tracing::warn!(task = task.name, "the task did not stop within the grace");
                 }
                 drop(task);
@@ -434,9 +435,9 @@ impl SourceTask {
 
     fn flushed(&mut self, (taken, stored): (Vec<Committable>, Result<(), String>)) -> Result<(), Failure> {
         match stored {
-            Ok(()) => self.news.extend(
-                taken.into_iter().map(|at| SourceOffset { partition: at.partition, offset: Some(at.offset) }),
-            ),
+            Ok(()) => self
+                .news
+                .extend(taken.into_iter().map(|at| SourceOffset { partition: at.partition, offset: Some(at.offset) })),
             Err(error) => {
                 tracing::warn!(task = self.name, "offsets were not committed: {error}");
                 self.tracker.restore(taken);

@@ -137,13 +137,11 @@ async fn guest_problems(
             )
         };
         match ask(bound, &spec).await {
-            Ok(found) => problems.extend(
-                found.into_iter().map(|problem| {
-                    let key = format!("{prefix}{}", problem.key);
-                    let message = format!("{key}: {}", problem.message);
-                    Problem::new(key, message)
-                }),
-            ),
+            Ok(found) => problems.extend(found.into_iter().map(|problem| {
+                let key = format!("{prefix}{}", problem.key);
+                let message = format!("{key}: {}", problem.message);
+                Problem::new(key, message)
+            })),
             Err(CallError::Unavailable(message)) => return Err(Refusal::Unavailable { message }),
             Err(error) => problems.push(Problem::new(
                 format!("{prefix}type"),

@@ -233,6 +233,14 @@ impl FileStreamSource {
             read
         });
         match read {
+            Ok(0) => {
+                // In a component the end of a file is the end of its stream: without a new one, what is appended later
+                // would never be seen.
+                open.file
+                    .seek(SeekFrom::Start(open.read_to))
+                    .map(|_| 0)
+                    .map_err(|error| self.failed("cannot be read", &error))
+            }
             Ok(length) => {
                 open.read_to += length as u64;
                 Ok(length)

@@ -88,7 +88,7 @@ fn check(language: Language) {
 }
 
 fn engine(cache: &Path) -> Engine {
-    let compiler = CompilerCommand { program: env!("CARGO_BIN_EXE_compile-child").into(), args: Vec::new() };
+    let compiler = CompilerCommand { program: env!("CARGO_BIN_EXE_conformance-compiler").into(), args: Vec::new() };
     Engine::start(EngineConfig::new(compiler, cache.to_owned())).expect("the engine starts")
 }
 
