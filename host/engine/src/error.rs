@@ -41,8 +41,8 @@ pub struct Overrun {
     pub limit: u64,
     /// Whose limit it is: the name of an instance, connector or tenant.
     pub owner: String,
-    /// The key that lifts the limit.
-    pub key: &'static str,
+    /// The key that lifts the limit; none where it is the same for all.
+    pub key: Option<&'static str>,
     pub trace: Trace,
 }
 
@@ -148,7 +148,10 @@ impl fmt::Display for Overrun {
             Resource::CallBytes => write!(f, "\"{call}\" handed more than {limit} bytes to the host in one call")?,
             Resource::Handles => write!(f, "\"{call}\" opened more than {limit} files, streams and connections")?,
         }
-        write!(f, "; {key} lifts the limit")
+        match key {
+            Some(key) => write!(f, "; {key} lifts the limit"),
+            None => Ok(()),
+        }
     }
 }
 

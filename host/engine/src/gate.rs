@@ -100,7 +100,7 @@ fn check_size(size: usize, max: usize) -> Result<(), Refusal> {
     Err(Refusal::new(
         Stage::Size,
         format!("the component has {size} bytes, {max} are allowed"),
-        "build it in release mode and strip it; plugin.upload.max.bytes lifts the limit",
+        "build it in release mode and strip it",
     ))
 }
 

@@ -16,7 +16,7 @@ const TABLE_ELEMENT_BYTES: usize = 16;
 /// Window over which a share of processors is kept.
 const SHARE_WINDOW: Duration = Duration::from_millis(100);
 
-/// The limits of one instance. The names in brackets are the keys that lift them.
+/// The limits of one instance. Those with a key in brackets are lifted by it, the others are the same for all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Linear memories and tables together (`sandbox.memory.max.bytes`).
@@ -25,21 +25,21 @@ pub struct Limits {
     pub call_cpu: Duration,
     /// Wall time of one call, waiting for host calls included (`sandbox.call.max.ms`).
     pub call: Duration,
-    /// Bytes that one call moves from the guest to the host (`sandbox.call.max.bytes`).
+    /// Bytes that one call moves from the guest to the host.
     pub call_bytes: usize,
-    /// Open resources: files, streams, connections (`sandbox.handles.max`).
+    /// Open resources: files, streams, connections.
     pub handles: usize,
     /// Core instances, memories and tables, which an interpreter has many of.
     pub core_instances: usize,
-    /// Lines of log, stdout and stderr a second (`sandbox.log.lines.per.second`).
+    /// Lines of log, stdout and stderr a second.
     pub log_lines_per_second: u32,
     /// Names of metrics.
     pub metrics: usize,
     /// Schemas that an instance may define.
     pub schemas: usize,
-    /// Connections through `net` and `http` at a time (`sandbox.connections.max`).
+    /// Connections through `net` and `http` at a time.
     pub connections: usize,
-    /// Bytes of the body of an HTTP response (`sandbox.http.response.max.bytes`).
+    /// Bytes of the body of an HTTP response.
     pub http_response: usize,
     /// Share of the memory limit above which the instance asks to be replaced.
     pub recycle_above: f64,
@@ -72,7 +72,7 @@ impl Limits {
     pub fn tight() -> Limits {
         Limits {
             call_cpu: Duration::from_secs(2),
-            call: Duration::from_secs(5),
+            call: Duration::from_secs(30),
             call_bytes: 4 << 20,
             handles: 100,
             log_lines_per_second: 20,

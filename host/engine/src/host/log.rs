@@ -66,9 +66,7 @@ impl LineLimit {
     /// Lines dropped so far and not reported yet, as a line.
     pub(crate) fn take_dropped(&self) -> Option<String> {
         let dropped = std::mem::take(&mut lock(&self.state).dropped);
-        (dropped > 0).then(|| {
-            format!("{dropped} lines dropped, {} a second are allowed (sandbox.log.lines.per.second)", self.per_second)
-        })
+        (dropped > 0).then(|| format!("{dropped} lines dropped, {} a second are allowed", self.per_second))
     }
 }
 

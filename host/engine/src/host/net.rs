@@ -127,10 +127,7 @@ async fn within<T>(timeout_ms: u32, work: impl Future<Output = io::Result<T>>) -
 
 /// The text for a guest that opens one connection too many.
 pub(super) fn too_many(full: &Full) -> String {
-    format!(
-        "the {} \"{}\" has {} connections open, no more are allowed (sandbox.connections.max)",
-        full.level, full.name, full.used
-    )
+    format!("the {} \"{}\" has {} connections open, no more are allowed", full.level, full.name, full.used)
 }
 
 /// One configuration for all: certificates are verified as the platform does.

@@ -171,13 +171,20 @@ impl Core {
         };
         if let Some(full) = state.limiter.take_refused() {
             let (used, limit) = (full.used as u64, full.limit as u64);
-            return overrun(Resource::Memory(full.level), used, limit, &full.name, full.level.memory_key(), trace);
+            return overrun(
+                Resource::Memory(full.level),
+                used,
+                limit,
+                &full.name,
+                Some(full.level.memory_key()),
+                trace,
+            );
         }
         let owner = self.budget.name();
         if state.call.is_over {
             let used = u64::try_from(state.call.used().as_millis()).unwrap_or(u64::MAX);
             let limit = u64::try_from(self.limits.call_cpu.as_millis()).unwrap_or(u64::MAX);
-            return overrun(Resource::CallCpu, used, limit, owner, "sandbox.call.cpu.max.ms", trace);
+            return overrun(Resource::CallCpu, used, limit, owner, Some("sandbox.call.cpu.max.ms"), trace);
         }
         if crash.is::<PoolConcurrencyLimitError>() {
             return CallError::Unavailable(format!("too many plugin instances on this worker: {}", trace.message));
@@ -187,11 +194,11 @@ impl Core {
         let too_many_handles = trace.message.contains("handle limit exceeded");
         if crash.downcast_ref::<ResourceTableError>().is_some_and(is_full) || too_many_handles {
             let limit = self.limits.handles as u64;
-            return overrun(Resource::Handles, limit, limit, owner, "sandbox.handles.max", trace);
+            return overrun(Resource::Handles, limit, limit, owner, None, trace);
         }
         if trace.message.contains("fuel allocated for hostcalls") {
             let limit = self.limits.call_bytes as u64;
-            return overrun(Resource::CallBytes, limit, limit, owner, "sandbox.call.max.bytes", trace);
+            return overrun(Resource::CallBytes, limit, limit, owner, None, trace);
         }
         if let Some(exit) = crash.downcast_ref::<I32Exit>() {
             trace.message = format!("it ended itself with exit code {}", exit.0);

@@ -24,8 +24,8 @@ mod bindings {
 }
 
 use bindings::exports::tidegate::connect::{plugin, predicate, sink, source, transform};
-use bindings::tidegate::connect::types::{Config, Error, Payload, Place, Plan, Position, Problem, Retry, SourceOffset};
 use bindings::tidegate::connect::types::TopicPartition;
+use bindings::tidegate::connect::types::{Config, Error, Payload, Place, Plan, Position, Problem, Retry, SourceOffset};
 use bindings::tidegate::connect::{http, log, metrics, net, offsets, schemas, sink_context};
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -39,7 +39,9 @@ thread_local! {
 }
 
 fn key(name: &str) -> String {
-    CONFIG.with_borrow(|config| config.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())).unwrap_or_default()
+    CONFIG
+        .with_borrow(|config| config.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()))
+        .unwrap_or_default()
 }
 
 fn number(name: &str) -> u64 {
@@ -71,11 +73,9 @@ fn act() -> Result<String, String> {
             spin(1_000);
         },
         "slow" => Ok(spin(number("rounds")).to_string()),
-        "memory-bomb" => {
-            loop {
-                KEPT.with_borrow_mut(|kept| kept.push(vec![1; 1 << 20]));
-            }
-        }
+        "memory-bomb" => loop {
+            KEPT.with_borrow_mut(|kept| kept.push(vec![1; 1 << 20]));
+        },
         "memory-polite" => {
             let mut kept: Vec<Vec<u8>> = Vec::new();
             loop {
@@ -121,19 +121,30 @@ fn act() -> Result<String, String> {
             }
             Ok("defined".to_owned())
         }
-        "offsets" => offsets::load(&[r#"{"file":"a"}"#.to_owned()]).map(|found| format!("{found:?}")).map_err(|e| format!("{e:?}")),
+        "offsets" => offsets::load(&[r#"{"file":"a"}"#.to_owned()])
+            .map(|found| format!("{found:?}"))
+            .map_err(|e| format!("{e:?}")),
         "http" => {
             let headers = vec![("x-test".to_owned(), "1".to_owned())];
-            let request =
-                http::HttpRequest { method: "GET".to_owned(), url: key("url"), headers, body: Vec::new(), timeout_ms: 0 };
+            let request = http::HttpRequest {
+                method: "GET".to_owned(),
+                url: key("url"),
+                headers,
+                body: Vec::new(),
+                timeout_ms: 0,
+            };
             let response = http::request(&request).map_err(|error| format!("{error:?}"))?;
             Ok(format!("{} {}", response.status, String::from_utf8_lossy(&response.body)))
         }
         "net" => {
             let port = u16::try_from(number("port")).unwrap_or(0);
-            let connection = net::connect(&key("host"), port, key("tls") == "true", 5_000).map_err(|e| format!("{e:?}"))?;
+            let connection =
+                net::connect(&key("host"), port, key("tls") == "true", 5_000).map_err(|e| format!("{e:?}"))?;
             connection.write(b"hello", 1_000).map_err(|error| format!("{error:?}"))?;
-            let wait = u32::try_from(number("wait")).unwrap_or(1_000);
+            let wait = match key("wait").as_str() {
+                "" => 10_000,
+                wait => wait.parse().map_err(|_| "wait is a number".to_owned())?,
+            };
             let bytes = connection.read(100, wait).map_err(|error| format!("{error:?}"))?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         }
@@ -141,7 +152,10 @@ fn act() -> Result<String, String> {
             let port = u16::try_from(number("port")).unwrap_or(0);
             let mut open = Vec::new();
             loop {
-                open.push(net::connect(&key("host"), port, false, 5_000).map_err(|error| format!("{} {error:?}", open.len()))?);
+                open.push(
+                    net::connect(&key("host"), port, false, 5_000)
+                        .map_err(|error| format!("{} {error:?}", open.len()))?,
+                );
             }
         }
         "socket" => {
@@ -217,7 +231,8 @@ fn configure(config: Config) -> Result<(), Error> {
 
 impl plugin::Guest for Guest {
     fn describe() -> String {
-        let definition = |kind: &str, name: &str| format!(r#"{{"kind":"{kind}","name":"{name}","doc":"Misbehaves.","config":[]}}"#);
+        let definition =
+            |kind: &str, name: &str| format!(r#"{{"kind":"{kind}","name":"{name}","doc":"Misbehaves.","config":[]}}"#);
         let definitions = [("source", "BadSource"), ("sink", "BadSink"), ("transform", "Bad"), ("predicate", "IsBad")];
         let definitions: Vec<String> = definitions.iter().map(|(kind, name)| definition(kind, name)).collect();
         format!(

@@ -115,7 +115,7 @@ fn size_and_compiling_are_limited() {
     let cache = directory.path().join("cwasm");
     let small = engine_at(&cache, |config| config.max_component = 1_000).unwrap();
     let refusal = small.handle().block_on(small.check(guest())).unwrap_err();
-    assert!(refusal.stage == Stage::Size && refusal.hint.contains("plugin.upload.max.bytes"), "{refusal}");
+    assert!(refusal.stage == Stage::Size && refusal.hint.contains("release mode"), "{refusal}");
     let starved = CompileLimits { address_space: 30 << 20, ..CompileLimits::default() };
     let starved = engine_at(&cache, |config| config.compile = starved).unwrap();
     let refusal = starved.handle().block_on(starved.check(guest())).unwrap_err();

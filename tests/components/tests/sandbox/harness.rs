@@ -69,7 +69,7 @@ impl LogSink for Lines {
 pub(crate) struct Attempt {
     pub(crate) spec: InstanceSpec,
     pub(crate) lines: Arc<Lines>,
-    config: Config,
+    pub(crate) config: Config,
 }
 
 /// What became of it.

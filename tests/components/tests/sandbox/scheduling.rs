@@ -1,59 +1,68 @@
 //! How guests share the processors, and what a call costs.
 
-use crate::harness::{attempt, compiler, engine, guest, kept, wait};
+use crate::harness::{attempt, compiler, engine, guest, kept, prepare, wait};
 use std::time::{Duration, Instant};
 use tidegate_engine::{Budget, BudgetLimits, Engine, EngineConfig, InstanceSpec, Payload, TransformInstance};
 
-/// Threads of the engine that the neighbours share.
-const THREADS: usize = 2;
-
-/// Runs endless loops beside a neighbour that computes in calls, and answers the neighbour's share of its fair share.
-fn fair_share_left_by(endless: usize) -> f64 {
-    let config = EngineConfig { threads: THREADS, ..EngineConfig::new(compiler(), kept().join("cwasm")) };
+/// Runs endless loops beside a neighbour that computes in calls, more of them than threads, and answers which part of
+/// its fair share the neighbour got.
+///
+/// Ticks are compared, not time: how much of the machine the threads get is not the engine's affair, how they divide it
+/// among guests is.
+fn fair_share_left_by(endless: usize, threads: usize) -> f64 {
+    prepare();
+    let config = EngineConfig { threads, ..EngineConfig::new(compiler(), kept().join("cwasm")) };
     let engine = Engine::start(config).unwrap();
     let worker = Budget::worker(BudgetLimits::default());
-    let spec = |name: &str, behaviour: &str| {
-        let mut spec = attempt(behaviour).spec;
-        spec.limits.call_cpu = Duration::from_secs(600);
-        spec.limits.call = Duration::from_secs(600);
-        InstanceSpec { name: name.to_owned(), budget: worker.connector(name, BudgetLimits::default()), ..spec }
-    };
-    let config = |text: &str| text.split(' ').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k.into(), v.into())).collect();
     engine.handle().block_on(async {
         let plugin = engine.load(guest()).await.unwrap();
-        let mut tasks = Vec::new();
-        let mut budgets = Vec::new();
-        for (index, behaviour) in std::iter::repeat_n("do=loop", endless).chain(["do=slow rounds=20000"]).enumerate() {
-            let spec = spec(&format!("task-{index}"), behaviour);
+        let mut instances = Vec::new();
+        for behaviour in std::iter::repeat_n("do=loop", endless).chain(["do=slow rounds=1000000"]) {
+            let attempt = attempt(behaviour).limits(|limits| {
+                limits.call_cpu = Duration::from_secs(600);
+                limits.call = Duration::from_secs(600);
+            });
+            let name = format!("task-{}", instances.len());
+            let budget = worker.connector(&name, BudgetLimits::default());
+            let spec = InstanceSpec { name, budget, ..attempt.spec.clone() };
             let mut instance = TransformInstance::new(&plugin, &spec).await.unwrap();
-            instance.configure(&config(behaviour)).await.unwrap();
-            budgets.push(instance.budget().clone());
-            tasks.push(engine.spawn(async move {
-                while instance.apply(&Payload::Arena(Vec::new())).await.is_ok() {
-                    tokio::task::consume_budget().await;
-                }
-            }));
+            instance.configure(&attempt.config).await.unwrap();
+            instances.push(instance);
         }
-        // Ticks, not time, say when enough has happened: a busy machine only takes longer.
-        while worker.ticks() < 2_000 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let budgets: Vec<Budget> = instances.iter().map(|instance| instance.budget().clone()).collect();
+        let ticks = || budgets.iter().map(Budget::ticks).collect::<Vec<u64>>();
+        let tasks: Vec<_> = instances
+            .into_iter()
+            .map(|mut instance| {
+                engine.spawn(async move {
+                    while instance.apply(&Payload::Arena(Vec::new())).await.is_ok() {
+                        tokio::task::consume_budget().await;
+                    }
+                })
+            })
+            .collect();
+        let reached = async |count: u64| {
+            while worker.ticks() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // All of them have begun by then.
+        reached(200).await;
+        let before = ticks();
+        reached(2_200).await;
+        let got: Vec<u64> = ticks().iter().zip(&before).map(|(after, before)| after - before).collect();
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
-        let neighbour = budgets.last().unwrap().ticks() as f64;
-        let all: u64 = budgets.iter().map(Budget::ticks).sum();
-        let guests = budgets.len();
-        let fair = all as f64 * (1.0 / guests.max(THREADS) as f64);
-        let ticks: Vec<u64> = budgets.iter().map(Budget::ticks).collect();
-        println!("{endless} endless loops on {THREADS} threads: ticks {ticks:?}, fair {fair:.0}");
-        neighbour / fair
+        let fair = got.iter().sum::<u64>() as f64 / got.len() as f64;
+        println!("{endless} endless loops and a neighbour on {threads} threads: ticks {got:?}, fair {fair:.0}");
+        got[endless] as f64 / fair
     })
 }
 
 #[test]
 fn endless_loops_leave_a_neighbour_its_fair_share() {
-    for endless in [1, 2, 5] {
-        let share = fair_share_left_by(endless);
-        assert!(share >= 0.9, "{endless} endless loops leave a neighbour {share:.2} of its fair share");
+    for (endless, threads) in [(1, 1), (2, 2), (7, 2)] {
+        let share = fair_share_left_by(endless, threads);
+        assert!(share >= 0.9, "{endless} endless loops on {threads} threads leave a neighbour {share:.2} of its share");
     }
 }
 
@@ -69,22 +78,47 @@ fn a_share_of_the_processors_is_kept() {
         })
         .check("did not answer within");
     let ticks = outcome.budget.ticks();
-    assert!((50..=125).contains(&ticks), "ten of each hundred milliseconds: {ticks} ticks");
+    assert!(ticks <= 125, "ten of each hundred milliseconds at most: {ticks} ticks");
 }
 
+/// Prints; what is asserted is only that the calls were made. `docs/performance.md` has the figures of a release build.
 #[test]
 fn a_call_costs_little() {
     wait(engine().spawn(async {
         let mut instance = attempt("do=nothing").instance().await;
         let columns = Payload::Arena(vec![0; 16 << 10]);
         for (name, payload) in [("no bytes", Payload::Arena(Vec::new())), ("16 KiB in", columns)] {
-            const CALLS: u32 = 20_000;
+            const CALLS: u32 = 10_000;
             let begun = Instant::now();
             for _ in 0..CALLS {
-                instance.apply(&payload).await.unwrap();
+                assert_eq!(instance.apply(&payload).await, Ok(Payload::Arena(Vec::new())));
             }
             println!("empty apply, {name}: {:?} a call", begun.elapsed() / CALLS);
         }
     }))
-    .unwrap();
+    .expect("the task ends");
+}
+
+#[test]
+fn the_hop_to_another_task_is_what_costs() {
+    let (requests, mut served) = tokio::sync::mpsc::channel::<tokio::sync::oneshot::Sender<()>>(1);
+    wait(async {
+        let owner = engine().spawn(async move {
+            let mut instance = attempt("do=nothing").instance().await;
+            while let Some(answer) = served.recv().await {
+                instance.apply(&Payload::Arena(Vec::new())).await.unwrap();
+                answer.send(()).unwrap();
+            }
+        });
+        const CALLS: u32 = 2_000;
+        let begun = Instant::now();
+        for _ in 0..CALLS {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            requests.send(answer).await.unwrap();
+            answered.await.unwrap();
+        }
+        println!("empty apply through a channel: {:?} a call", begun.elapsed() / CALLS);
+        drop(requests);
+        owner.await.unwrap();
+    });
 }
