@@ -15,7 +15,12 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// None, with a printed reason, where Java or Maven are missing; under `TIDEGATE_REQUIRE_ALL` that is a failure.
 pub fn java_or_skip() -> Option<Java> {
     let works = |program: &str| {
-        Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+        Command::new(program)
+            .arg("-version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
     };
     let missing: Vec<&str> = ["java", "mvn"].into_iter().filter(|program| !works(program)).collect();
     if missing.is_empty() {
@@ -147,7 +152,9 @@ pub fn tidegate(arguments: &[&str]) -> Command {
         .ok()
         .and_then(|test| Some(test.ancestors().nth(2)?.join("tidegate")))
         .filter(|binary| binary.is_file())
-        .expect("the binary lies beside the tests; build it with `cargo build -p tidegate` or test the whole workspace");
+        .expect(
+            "the binary lies beside the tests; build it with `cargo build -p tidegate` or test the whole workspace",
+        );
     let mut command = Command::new(binary);
     command.args(arguments);
     command

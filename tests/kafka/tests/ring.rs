@@ -109,7 +109,15 @@ fn offsets_that_kafka_connect_committed_are_resumed() -> Result<()> {
     until("the position is committed", || {
         let offsets = broker.java.tool(
             "org.apache.kafka.tools.consumer.ConsoleConsumer",
-            &["--bootstrap-server", &broker.address, "--topic", "ring-offsets", "--from-beginning", "--timeout-ms", "4000"],
+            &[
+                "--bootstrap-server",
+                &broker.address,
+                "--topic",
+                "ring-offsets",
+                "--from-beginning",
+                "--timeout-ms",
+                "4000",
+            ],
             "",
         )?;
         let end = std::fs::metadata(&input)?.len();
@@ -157,8 +165,17 @@ fn javas_console_clients_work_on_the_embedded_broker() -> Result<()> {
     )?;
     let received = java.tool(
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
-        &["--bootstrap-server", &address, "--topic", "console", "--from-beginning", "--max-messages", "1000",
-          "--timeout-ms", "30000"],
+        &[
+            "--bootstrap-server",
+            &address,
+            "--topic",
+            "console",
+            "--from-beginning",
+            "--max-messages",
+            "1000",
+            "--timeout-ms",
+            "30000",
+        ],
         "",
     )?;
     assert_eq!(received, sent);
