@@ -160,6 +160,6 @@ fn damaged_code_is_made_again() {
 fn a_directory_that_others_write_to_is_not_used() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let refused = engine_at(directory.path(), |_| {}).err().expect("it is refused");
+    let refused = engine_at(directory.path(), |_| {}).map(drop).expect_err("it is refused");
     assert!(refused.to_string().contains("must belong to this user alone"), "{refused}");
 }

@@ -1,4 +1,5 @@
 //! How guests share the processors, and what a call costs.
+#![allow(clippy::print_stdout, reason = "figures are printed for people")]
 
 use crate::harness::{attempt, compiler, engine, guest, kept, prepare, wait};
 use std::time::{Duration, Instant};
