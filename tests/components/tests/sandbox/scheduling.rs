@@ -54,7 +54,7 @@ fn fair_share_left_by(endless: usize, threads: usize) -> f64 {
         let got: Vec<u64> = ticks().iter().zip(&before).map(|(after, before)| after - before).collect();
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         let fair = got.iter().sum::<u64>() as f64 / got.len() as f64;
-        println!("{endless} endless loops and a neighbour on {threads} threads: ticks {got:?}, fair {fair:.0}");
+        eprintln!("{endless} endless loops and a neighbour on {threads} threads: ticks {got:?}, fair {fair:.0}");
         got[endless] as f64 / fair
     })
 }
@@ -94,7 +94,7 @@ fn a_call_costs_little() {
             for _ in 0..CALLS {
                 assert_eq!(instance.apply(&payload).await, Ok(Payload::Arena(Vec::new())));
             }
-            println!("empty apply, {name}: {:?} a call", begun.elapsed() / CALLS);
+            eprintln!("empty apply, {name}: {:?} a call", begun.elapsed() / CALLS);
         }
     }))
     .expect("the task ends");
@@ -118,7 +118,7 @@ fn the_hop_to_another_task_is_what_costs() {
             requests.send(answer).await.unwrap();
             answered.await.unwrap();
         }
-        println!("empty apply through a channel: {:?} a call", begun.elapsed() / CALLS);
+        eprintln!("empty apply through a channel: {:?} a call", begun.elapsed() / CALLS);
         drop(requests);
         owner.await.unwrap();
     });
