@@ -1,6 +1,6 @@
 //! Topics: made, filled, counted and deleted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use tidegate_kafka::{Admin, ClientSettings, Isolation, NewTopic, OutRecord, Producer, TopicPartition};
@@ -34,7 +34,15 @@ impl Topics {
             configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
         };
         self.admin.create_topic(&topic, TIMEOUT)?;
-        Ok(())
+        // A topic is shown a moment before its partition has a leader that knows of it.
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            match self.count(&topic.name) {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     pub(crate) fn delete(&self, topic: &str) -> Result<()> {
