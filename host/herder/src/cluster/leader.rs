@@ -221,7 +221,13 @@ impl<'a> Decision<'a> {
             Body::TaskConfigs { connector, uid, rev, tasks } => self.task_configs(&connector, uid, rev, tasks),
             Body::Exit { subject, uid, epoch } => {
                 let Some(record) = self.state.assign(&subject) else { return };
-                if record.owner.as_ref() == Some(&from) && record.uid == uid && record.epoch == epoch && !record.failed
+                let stopped = |connector: &ConnectorRecord| connector.target == Target::Stopped;
+                // What was stopped before the word of its failure came has ended as it should.
+                if record.owner.as_ref() == Some(&from)
+                    && record.uid == uid
+                    && record.epoch == epoch
+                    && !record.failed
+                    && !self.state.connectors.get(&subject.connector).is_some_and(stopped)
                 {
                     let record = AssignRecord { failed: true, ..record.clone() };
                     self.put(Key::Assign(subject), Value::Assign(record));
@@ -290,6 +296,7 @@ impl<'a> Decision<'a> {
             self.renew(connector.subject(Instance::Connector), uid, 0, Reason::Resumed);
         }
         if target == Target::Stopped {
+            self.forgive(connector.subject(Instance::Connector));
             self.write_tasks(connector, rev, Vec::new());
         }
         Outcome::Done
@@ -370,6 +377,13 @@ impl<'a> Decision<'a> {
         let epoch = epoch + u64::from(self.raised.insert(subject.clone()));
         self.load_changed |= owner.is_none();
         let record = AssignRecord { uid, generation, epoch, owner, prev, reason, failed: false };
+        self.put(Key::Assign(subject), Value::Assign(record));
+    }
+
+    /// An instance that is to be stopped is no failure any more.
+    fn forgive(&mut self, subject: Subject) {
+        let Some(record) = self.state.assign(&subject).filter(|record| record.failed) else { return };
+        let record = AssignRecord { failed: false, ..record.clone() };
         self.put(Key::Assign(subject), Value::Assign(record));
     }
 

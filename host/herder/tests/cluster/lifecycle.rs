@@ -9,13 +9,14 @@ use tidegate_herder::cluster::{Body, ConnectorKey, Instance, Outcome, RestartSco
 
 use crate::world::{World, put};
 
-/// Plays `script`, one statement after the other, each until nothing more happens, and compares what was done.
+/// Plays `script`, one statement after the other, each until nothing more happens, and compares what was done. What `&`
+/// joins happens at once: nobody has heard of the first when the second comes.
 fn check(script: &str, expected: Expect) {
     let mut world = World::new();
     let mut hung = BTreeSet::new();
     for statement in script.split(';').map(str::trim) {
         world.told.push(format!("> {statement}"));
-        play(&mut world, &mut hung, statement);
+        statement.split(" & ").for_each(|part| play(&mut world, &mut hung, part));
         world.settle(&hung);
     }
     let last = match statuses(&world) {
@@ -275,6 +276,43 @@ fn a_stopped_connector_has_no_tasks_and_comes_back_with_them() {
           w: ask c@2
           w: start c/0@3
         = c RUNNING, c/0 RUNNING
+    "#]],
+    );
+}
+
+#[test]
+fn a_failed_connector_that_is_stopped_is_stopped() {
+    check(
+        "join w; create c tasks=1; fail c boom; stop c",
+        expect![[r#"
+        > join w
+        > create c tasks=1
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c boom
+          w: abandon c@1
+        > stop c
+          w: stop within 5000ms c/0@1
+        = c STOPPED
+    "#]],
+    );
+}
+
+#[test]
+fn a_failure_that_is_heard_of_after_the_stop_changes_nothing() {
+    check(
+        "join w; create c tasks=1; fail c boom & stop c",
+        expect![[r#"
+        > join w
+        > create c tasks=1
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c boom & stop c
+          w: abandon c@1
+          w: stop within 5000ms c/0@1
+        = c STOPPED
     "#]],
     );
 }
