@@ -24,7 +24,10 @@ pub(crate) struct Plugins {
 
 impl tidegate_server::Plugins for Plugins {
     fn classes(&self) -> Vec<PluginClass> {
-        self.catalog.components().iter().flat_map(|component| classes(component)).collect()
+        // Nobody can name a class of a component that only old pins lead to.
+        let components = self.catalog.components();
+        let named = components.iter().filter(|component| component.origin != Origin::Retired);
+        named.flat_map(|component| classes(component)).collect()
     }
 
     fn files(&self) -> Vec<PluginFile> {
@@ -41,8 +44,7 @@ impl tidegate_server::Plugins for Plugins {
                 .await
                 .map_err(|_| "checking the component crashed, see the worker's log".to_owned())?
                 .map_err(|error| error.to_string())?;
-            let is_bundled = component.origin == Origin::Bundled;
-            let manifest = loading::manifest(&component, bytes, is_bundled);
+            let manifest = loading::manifest(&component, bytes);
             self.herder.publish_plugin(manifest).await.map_err(|error| error.to_string())?;
             tracing::info!(plugin = component.description.name, digest = %component.digest(), "plugin uploaded");
             Ok(file(&component))
@@ -74,7 +76,7 @@ fn file(component: &Component) -> PluginFile {
         digest: format!("sha256:{}", component.digest()),
         name: component.description.name.clone(),
         version: component.description.version.clone(),
-        bundled: component.origin == Origin::Bundled,
+        bundled: component.origin.is_in_the_box(),
         definitions: loading::description(component)["definitions"].take(),
         imports: component.plugin.imports().to_vec(),
     }

@@ -74,20 +74,20 @@ pub(crate) async fn publish_bundled(loaded: Loaded, catalog: Arc<Catalog>, herde
         else {
             continue;
         };
-        if let Err(error) = herder.publish_plugin(manifest(&component, bundled.bytes.len(), true)).await {
+        if let Err(error) = herder.publish_plugin(manifest(&component, bundled.bytes.len())).await {
             tracing::warn!(plugin = bundled.name, "a plugin in the box is not published: {error}");
         }
     }
 }
 
 /// What the control plane keeps about a component.
-pub(crate) fn manifest(component: &Component, bytes: usize, is_bundled: bool) -> PluginManifest {
+pub(crate) fn manifest(component: &Component, bytes: usize) -> PluginManifest {
     PluginManifest {
         digest: tidegate_herder::Digest(component.digest().to_string()),
         name: component.description.name.clone(),
         version: component.description.version.clone(),
         size_bytes: bytes as u64,
-        bundled: is_bundled,
+        bundled: component.origin.is_in_the_box(),
         description: description(component),
     }
 }

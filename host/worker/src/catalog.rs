@@ -18,8 +18,17 @@ use crate::converters;
 pub enum Origin {
     /// In the box: may reach whatever the operator names.
     Bundled,
+    /// In the box of another version of this program. Connectors that are pinned to it run it; nothing else finds it.
+    Retired,
     /// Uploaded: may reach what the worker's policy allows besides.
     Uploaded,
+}
+
+impl Origin {
+    /// Whether it came with this program, today's or an earlier one.
+    pub fn is_in_the_box(self) -> bool {
+        matches!(self, Origin::Bundled | Origin::Retired)
+    }
 }
 
 /// A component and what it says about itself.
@@ -61,6 +70,8 @@ pub struct Catalog {
     engine: Engine,
     /// Where uploaded components are kept, one file per digest.
     directory: PathBuf,
+    /// Where those in the box are kept, this program's and those of its earlier versions.
+    bundled: PathBuf,
     known: RwLock<Known>,
 }
 
@@ -79,20 +90,20 @@ impl Catalog {
     ///
     /// `directory` is made if it is not there.
     pub fn open(engine: Engine, directory: PathBuf) -> Result<Catalog, CatalogError> {
-        std::fs::create_dir_all(&directory).map_err(|error| {
-            CatalogError::Unavailable(format!(
-                "the plugin directory \"{}\" cannot be made: {error}",
-                directory.display()
-            ))
+        let bundled = directory.join("bundled");
+        std::fs::create_dir_all(&bundled).map_err(|error| {
+            CatalogError::Unavailable(format!("the plugin directory \"{}\" cannot be made: {error}", bundled.display()))
         })?;
-        let catalog = Catalog { engine, directory, known: RwLock::default() };
+        let catalog = Catalog { engine, directory, bundled, known: RwLock::default() };
         catalog.rename(&mut catalog.known.write().unwrap_or_else(PoisonError::into_inner));
         Ok(catalog)
     }
 
-    /// Takes in a component that came with the program.
+    /// Takes in a component that came with the program, and keeps its bytes for the connectors that will be pinned to it
+    /// when the program has become another.
     pub async fn add_bundled(&self, bytes: &[u8]) -> Result<Arc<Component>, CatalogError> {
         let plugin = self.engine.load(bytes).await.map_err(|error| CatalogError::Unavailable(error.to_string()))?;
+        keep(&self.bundled, bytes)?;
         self.add(plugin, Origin::Bundled)
     }
 
@@ -105,14 +116,14 @@ impl Catalog {
         let plugin = self.engine.load(bytes).await.map_err(|error| CatalogError::Refused(error.to_string()))?;
         // Names are checked before the file is written: a refused component leaves nothing behind.
         let component = self.component(plugin, Origin::Uploaded)?;
-        self.keep(bytes)?;
+        keep(&self.directory, bytes)?;
         Ok(self.insert(component))
     }
 
     /// Takes in what was uploaded in earlier lives of this worker. A file that is damaged is reported and left alone.
     pub async fn load_uploaded(&self) -> Result<(), CatalogError> {
         for path in self.files()? {
-            match self.load_file(&path).await {
+            match self.load_file(&path, Origin::Uploaded).await {
                 Ok(component) => {
                     tracing::info!(plugin = component.description.name, digest = %component.digest(), "plugin loaded");
                 }
@@ -122,9 +133,28 @@ impl Catalog {
         Ok(())
     }
 
-    /// The component with this digest.
+    /// The component with this digest, if it is loaded.
     pub fn pinned(&self, digest: &str) -> Option<Arc<Component>> {
         self.read().components.get(digest.trim_start_matches("sha256:")).cloned()
+    }
+
+    /// Loads those of the digests that an earlier version of this program had in its box. The others are left out: what
+    /// lacks one of them finds out by [`Catalog::pinned`].
+    pub(crate) async fn fetch<'d>(&self, digests: impl Iterator<Item = &'d str>) -> Result<(), CatalogError> {
+        for digest in digests.filter(|digest| self.pinned(digest).is_none()) {
+            // A name that is no digest names no file, whatever it looks like.
+            let path = self.bundled.join(format!("{digest}.wasm"));
+            if digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && path.exists() {
+                let component = self.load_file(&path, Origin::Retired).await?;
+                tracing::info!(
+                    plugin = component.description.name,
+                    version = component.description.version,
+                    digest,
+                    "a plugin of an earlier version loaded, a connector is pinned to it"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// What class names mean now: the host's converters, and of each plugin the newest version.
@@ -213,7 +243,7 @@ impl Catalog {
     /// Builds the names anew: of several components with one name the one with the highest version is meant.
     fn rename(&self, known: &mut Known) {
         let mut newest: BTreeMap<&str, &Arc<Component>> = BTreeMap::new();
-        for component in known.components.values() {
+        for component in known.components.values().filter(|component| component.origin != Origin::Retired) {
             let holder = newest.entry(&component.description.name).or_insert(component);
             if version_order(&component.description.version) > version_order(&holder.description.version) {
                 *holder = component;
@@ -222,15 +252,6 @@ impl Catalog {
         let mut names = converter_names();
         newest.into_values().for_each(|component| add_names(&mut names, component));
         known.names = Arc::new(names);
-    }
-
-    /// Writes the bytes under their digest; a half-written file never has that name.
-    fn keep(&self, bytes: &[u8]) -> Result<(), CatalogError> {
-        let path = self.directory.join(format!("{}.wasm", Digest::of(bytes)));
-        let part = path.with_extension("part");
-        std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path)).map_err(|error| {
-            CatalogError::Unavailable(format!("the plugin cannot be stored in \"{}\": {error}", path.display()))
-        })
     }
 
     fn files(&self) -> Result<Vec<PathBuf>, CatalogError> {
@@ -251,15 +272,27 @@ impl Catalog {
         Ok(files)
     }
 
-    async fn load_file(&self, path: &Path) -> Result<Arc<Component>, CatalogError> {
+    async fn load_file(&self, path: &Path, origin: Origin) -> Result<Arc<Component>, CatalogError> {
         let bytes = std::fs::read(path).map_err(|error| CatalogError::Unavailable(error.to_string()))?;
         let named = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         if Digest::of(&bytes).to_string() != named {
             return Err(CatalogError::Refused("its bytes do not have the digest that it is named by".to_owned()));
         }
         let plugin = self.engine.load(&bytes).await.map_err(|error| CatalogError::Refused(error.to_string()))?;
-        self.add(plugin, Origin::Uploaded)
+        self.add(plugin, origin)
     }
+}
+
+/// Writes the bytes under their digest; a half-written file never has that name.
+fn keep(directory: &Path, bytes: &[u8]) -> Result<(), CatalogError> {
+    let path = directory.join(format!("{}.wasm", Digest::of(bytes)));
+    if path.exists() {
+        return Ok(());
+    }
+    let part = path.with_extension("part");
+    std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path)).map_err(|error| {
+        CatalogError::Unavailable(format!("the plugin cannot be stored in \"{}\": {error}", path.display()))
+    })
 }
 
 fn converter_names() -> Names {

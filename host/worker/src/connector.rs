@@ -33,7 +33,8 @@ impl Connector {
     pub(crate) async fn start(shared: &Shared, spec: ConnectorSpec, reporter: Reporter) -> Result<Connector, Failure> {
         let key = &spec.run.subject.connector;
         let settings = spec.config.into_iter().collect();
-        let plan = ConnectorPlan::make(&shared.catalog, &shared.config, &settings, &spec.plugins)
+        let plan = ConnectorPlan::recall(shared, &settings, &spec.plugins)
+            .await
             .map_err(|problems| Failure::fatal(crate::host::first_problem(&problems)))?;
         let offsets = ConnectorOffsets { connector: key.name.clone(), store: shared.offsets.clone() };
         let bound = &plan.connector;

@@ -79,7 +79,7 @@ impl Instances {
         let grants = Grants::of(&definition.keys, settings, &self.directory).map_err(|problems| {
             problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("\n")
         })?;
-        if component.origin == Origin::Bundled {
+        if component.origin.is_in_the_box() {
             return Ok(grants);
         }
         match self.sandbox.policy.denials(&grants).first() {

@@ -1,8 +1,9 @@
 //! From a connector's configuration to what runs: the checked configuration, and for each role in it the component and
 //! definition that plays it.
 //!
-//! Roles are the keys that name a class: `connector`, `transforms.<alias>`, `predicates.<alias>`. A role whose class is still
-//! found in the component it was pinned to keeps that component, whatever newer ones there are.
+//! Roles are the keys that name a class: `connector`, `transforms.<alias>`, `predicates.<alias>`. When a configuration is
+//! written, a role whose class is still found in the component it was pinned to keeps that component, whatever newer ones
+//! there are; the others get the newest. What starts later gets exactly what was pinned then, or fails.
 
 use std::sync::Arc;
 
@@ -10,12 +11,12 @@ use tidegate_config::class::ClassError;
 use tidegate_config::connector::ConnectorConfig;
 use tidegate_config::converter::Part;
 use tidegate_config::validate::split_list;
-use tidegate_config::worker::WorkerConfig;
 use tidegate_config::{Definition, Kind, Problem, Settings};
 use tidegate_herder::{Digest, Plugins};
 
 use crate::catalog::{Catalog, Class, Component, Names};
 use crate::converters::{TaskConverters, task_converters};
+use crate::shared::Shared;
 
 /// A class that a configuration names, and where.
 struct Role {
@@ -62,20 +63,45 @@ pub(crate) struct Condition {
 }
 
 impl ConnectorPlan {
-    /// Works a configuration out, keeping pins where they still hold. Answers every problem at once.
-    pub(crate) fn make(
-        catalog: &Catalog,
-        worker: &WorkerConfig,
+    /// Works out a configuration that is to be written, keeping pins where they still hold. Answers every problem at once.
+    pub(crate) async fn resolve(
+        shared: &Shared,
         settings: &Settings,
         pinned: &Plugins,
     ) -> Result<ConnectorPlan, Vec<Problem>> {
-        let newest = catalog.names();
+        fetch(shared, pinned).await?;
+        let newest = shared.catalog.names();
+        ConnectorPlan::make(shared, settings, |role| {
+            let kept = held(role, &shared.catalog, pinned);
+            Ok(kept.or_else(|| find(&newest, role.kinds, &role.class).ok()?.component.clone()))
+        })
+    }
+
+    /// Works out a configuration that was written earlier, with the very bytes that it was pinned to then.
+    pub(crate) async fn recall(
+        shared: &Shared,
+        settings: &Settings,
+        pinned: &Plugins,
+    ) -> Result<ConnectorPlan, Vec<Problem>> {
+        fetch(shared, pinned).await?;
+        ConnectorPlan::make(shared, settings, |role| match held(role, &shared.catalog, pinned) {
+            Some(component) => Ok(Some(component)),
+            None => Err(not_here(role, pinned.get(&role.name))),
+        })
+    }
+
+    fn make(
+        shared: &Shared,
+        settings: &Settings,
+        component_for: impl Fn(&Role) -> Result<Option<Arc<Component>>, Problem>,
+    ) -> Result<ConnectorPlan, Vec<Problem>> {
+        let (catalog, worker) = (&*shared.catalog, &shared.config);
         let roles = roles(settings);
         let mut components = Vec::new();
         let mut pins = Plugins::new();
         let mut is_complete = true;
         for role in &roles {
-            match component_for(role, catalog, &newest, pinned) {
+            match component_for(role).map_err(|problem| vec![problem])? {
                 Some(component) => {
                     pins.insert(role.name.clone(), Digest(component.digest().to_string()));
                     components.push(component);
@@ -84,7 +110,7 @@ impl ConnectorPlan {
             }
         }
         // With a class missing, the names of all plugins give the better error.
-        let names = if is_complete { Arc::new(catalog.names_of(&components)) } else { newest };
+        let names = if is_complete { Arc::new(catalog.names_of(&components)) } else { catalog.names() };
         let lookup = |kinds: &[Kind], class: &str| find(&names, kinds, class).map(|class| &*class.definition);
         let config = ConnectorConfig::check(settings, &lookup).map_err(|invalid| invalid.problems)?;
         let connector = bind(&names, &[Kind::Source, Kind::Sink], &config.class, settings.clone())
@@ -116,13 +142,27 @@ fn roles(settings: &Settings) -> Vec<Role> {
     roles
 }
 
-/// The pinned component if it still has the class, else the newest that has.
-fn component_for(role: &Role, catalog: &Catalog, newest: &Names, pinned: &Plugins) -> Option<Arc<Component>> {
-    let kept = pinned.get(&role.name).and_then(|digest| catalog.pinned(&digest.0)).filter(|component| {
-        find(&catalog.names_of(std::slice::from_ref(component)), role.kinds, &role.class)
-            .is_ok_and(|class| class.component.is_some())
-    });
-    kept.or_else(|| find(newest, role.kinds, &role.class).ok()?.component.clone())
+/// Loads what is pinned and not loaded yet.
+async fn fetch(shared: &Shared, pinned: &Plugins) -> Result<(), Vec<Problem>> {
+    let digests = pinned.values().map(|digest| digest.0.as_str());
+    shared.catalog.fetch(digests).await.map_err(|error| vec![Problem::new("", error.to_string())])
+}
+
+/// The component that the role is pinned to, if it is here and has the class.
+fn held(role: &Role, catalog: &Catalog, pinned: &Plugins) -> Option<Arc<Component>> {
+    let component = catalog.pinned(&pinned.get(&role.name)?.0)?;
+    let names = catalog.names_of(std::slice::from_ref(&component));
+    find(&names, role.kinds, &role.class).is_ok_and(|class| class.component.is_some()).then_some(component)
+}
+
+fn not_here(role: &Role, digest: Option<&Digest>) -> Problem {
+    let pinned = digest.map_or("nothing".to_owned(), |digest| format!("sha256:{}", digest.0));
+    let message = format!(
+        "\"{}\" is pinned to {pinned}, which this worker does not have\n\
+         hint: upload that component again, or write the connector's configuration again to pin the newest",
+        role.class
+    );
+    Problem::new(role.name.clone(), message)
 }
 
 fn find<'n>(names: &'n Names, kinds: &[Kind], class: &str) -> Result<&'n Class, ClassError> {

@@ -144,7 +144,8 @@ impl SourceTask {
         };
         let name = format!("{key}-{task}");
         let settings = spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        let plan = ConnectorPlan::make(&shared.catalog, &shared.config, &settings, &spec.plugins)
+        let plan = ConnectorPlan::recall(&shared, &settings, &spec.plugins)
+            .await
             .map_err(|problems| Failure::fatal(crate::host::first_problem(&problems)))?;
         let task_settings = spec.task_config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
 

@@ -17,7 +17,7 @@ use crate::shared::Shared;
 /// Checks a configuration and resolves its plugins.
 pub(crate) async fn validate(shared: &Shared, request: ValidateRequest) -> Result<Validated, Refusal> {
     let settings: Settings = request.config.into_iter().collect();
-    let plan = ConnectorPlan::make(&shared.catalog, &shared.config, &settings, &request.pinned).map_err(invalid)?;
+    let plan = ConnectorPlan::resolve(shared, &settings, &request.pinned).await.map_err(invalid)?;
     let mut problems = host_problems(shared, &plan);
     if problems.is_empty() {
         problems = guest_problems(shared, &plan, &request.connector).await?;
