@@ -210,6 +210,8 @@ struct Parts {
     config: WorkerConfig,
     broker: Option<RunningBroker>,
     offsets: OffsetStore,
+    /// As Kafka names itself.
+    cluster_id: String,
     engine: Engine,
     catalog: Arc<Catalog>,
     loaded: Loaded,
@@ -225,19 +227,24 @@ impl Parts {
         }
         let directory = PathBuf::from(working_directory()?);
         let (cache, plugins) = (data.folder("cache")?, data.folder("plugins")?);
-        let engine = blocking(move || start_engine(cache, plugins));
+        let searched = match &cluster {
+            Cluster::Development { .. } => Vec::new(),
+            Cluster::Existing(config) => config.plugin_path.iter().map(|path| directory.join(path)).collect(),
+        };
+        let engine = blocking(move || start_engine(cache, plugins, searched));
         let (rest, broker_dir) = (server.address(), data.path("broker"));
         let kafka = blocking(move || start_kafka(cluster, rest, broker_dir, &directory));
         // Both to their end: a half that is still under way would write into a directory that is given up.
         let (engine, kafka) = tokio::join!(engine, kafka);
-        let ((engine, catalog, loaded, bytes_max), (broker, config, offsets)) = (engine?, kafka?);
+        let (engine, catalog, loaded, bytes_max) = engine?;
+        let (broker, config, (offsets, cluster_id)) = kafka?;
         let (group, journal) = open_journal(&config, data)?;
-        Ok(Parts { config, broker, offsets, engine, catalog, loaded, bytes_max, group, journal })
+        Ok(Parts { config, broker, offsets, cluster_id, engine, catalog, loaded, bytes_max, group, journal })
     }
 
     /// Joins the parts: data plane, control plane, server.
     async fn join(self, server: Server, data: DataDir) -> Result<App, Failure> {
-        let Parts { config, broker, offsets, engine, catalog, loaded, bytes_max, group, journal } = self;
+        let Parts { config, broker, offsets, cluster_id, engine, catalog, loaded, bytes_max, group, journal } = self;
         let rest = server.address();
         let kafka = config.bootstrap_servers.join(",");
         let metrics = Arc::new(Metrics::default());
@@ -257,14 +264,14 @@ impl Parts {
         let (herder, control) = tidegate_herder::start(settings, journal, host)
             .await
             .map_err(|error| Failure::new("the control plane cannot start").detail(error))?;
-        tokio::spawn(loading::publish_bundled(loaded.clone(), catalog.clone(), herder.clone()));
+        tokio::spawn(loading::publish(loaded.clone(), catalog.clone(), herder.clone()));
         let plugins = Plugins { catalog, engine, herder: herder.clone(), loaded: loaded.clone(), bytes_max };
         let backend = Backend {
             herder: herder.clone(),
             plugins: Arc::new(plugins),
             metrics: Arc::new(Numbers(metrics.clone())),
             version: env!("CARGO_PKG_VERSION"),
-            kafka_cluster_id: String::new(),
+            kafka_cluster_id: cluster_id,
         };
         let (stop_server, stopping) = oneshot::channel::<()>();
         let server = tokio::spawn(server.serve(backend, async {
@@ -283,14 +290,18 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
         .unwrap_or_else(|error| Err(Failure::new("starting up crashed").detail(error)))
 }
 
-fn start_engine(cache: PathBuf, plugins: PathBuf) -> Result<(Engine, Arc<Catalog>, Loaded, usize), Failure> {
+fn start_engine(
+    cache: PathBuf,
+    plugins: PathBuf,
+    searched: Vec<PathBuf>,
+) -> Result<(Engine, Arc<Catalog>, Loaded, usize), Failure> {
     let config = EngineConfig::new(compiler()?, cache);
     let bytes_max = config.max_component;
     let engine = Engine::start(config).map_err(|error| Failure::new(error.to_string()))?;
     let catalog = Catalog::open(engine.clone(), plugins).map_err(|error| Failure::new(error.to_string()))?;
     let catalog = Arc::new(catalog);
     let (progress, loaded) = watch::channel(Loading::UnderWay);
-    engine.spawn(loading::load(catalog.clone(), progress));
+    engine.spawn(loading::load(catalog.clone(), searched, progress));
     Ok((engine, catalog, loaded, bytes_max))
 }
 
@@ -300,7 +311,7 @@ fn start_kafka(
     rest: SocketAddr,
     broker_dir: PathBuf,
     directory: &Path,
-) -> Result<(Option<RunningBroker>, WorkerConfig, OffsetStore), Failure> {
+) -> Result<(Option<RunningBroker>, WorkerConfig, (OffsetStore, String)), Failure> {
     let (broker, config) = match cluster {
         Cluster::Development { kafka, sandbox, .. } => {
             let broker = start_broker(kafka, broker_dir)?;

@@ -38,13 +38,13 @@ impl tidegate_server::Plugins for Plugins {
         Box::pin(async move {
             // A stranger may not take a name before the plugins in the box have theirs.
             loading::wait(&self.loaded).await?;
-            let (catalog, bytes) = (self.catalog.clone(), component.len());
+            let catalog = self.catalog.clone();
             let checked = self.engine.spawn(async move { catalog.upload(&component).await });
             let component = checked
                 .await
                 .map_err(|_| "checking the component crashed, see the worker's log".to_owned())?
                 .map_err(|error| error.to_string())?;
-            let manifest = loading::manifest(&component, bytes);
+            let manifest = loading::manifest(&component);
             self.herder.publish_plugin(manifest).await.map_err(|error| error.to_string())?;
             tracing::info!(plugin = component.description.name, digest = %component.digest(), "plugin uploaded");
             Ok(file(&component))

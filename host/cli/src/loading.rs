@@ -3,10 +3,10 @@
 //! The first start compiles the plugins in the box, which takes seconds; later ones find the code in the cache.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_engine::Digest;
 use tidegate_herder::{
     Config, ConnectorSpec, Failure, Handle, PluginManifest, Refusal, Reporter, RunId, TaskHost, TaskSpec,
     ValidateRequest, Validated,
@@ -26,9 +26,10 @@ pub(crate) enum Loading {
 /// Sees [`Loading`] change.
 pub(crate) type Loaded = watch::Receiver<Loading>;
 
-/// Loads what is in the box and what was uploaded in earlier lives. Runs on the guests' threads.
-pub(crate) async fn load(catalog: Arc<Catalog>, progress: watch::Sender<Loading>) {
-    let outcome = load_all(&catalog).await;
+/// Loads what is in the box, what was uploaded in earlier lives, and what lies in the directories of `plugin.path`. Runs on
+/// the guests' threads.
+pub(crate) async fn load(catalog: Arc<Catalog>, searched: Vec<PathBuf>, progress: watch::Sender<Loading>) {
+    let outcome = load_all(&catalog, &searched).await;
     progress.send_replace(match outcome {
         Ok(()) => Loading::Done,
         Err(reason) => {
@@ -38,7 +39,7 @@ pub(crate) async fn load(catalog: Arc<Catalog>, progress: watch::Sender<Loading>
     });
 }
 
-async fn load_all(catalog: &Catalog) -> Result<(), String> {
+async fn load_all(catalog: &Catalog, searched: &[PathBuf]) -> Result<(), String> {
     for bundled in tidegate_bundled::components() {
         let component = catalog
             .add_bundled(bundled.bytes)
@@ -46,7 +47,11 @@ async fn load_all(catalog: &Catalog) -> Result<(), String> {
             .map_err(|error| format!("plugin \"{}\": {error}", bundled.name))?;
         tracing::debug!(plugin = component.description.name, digest = %component.digest(), "plugin in the box loaded");
     }
-    catalog.load_uploaded().await.map_err(|error| error.to_string())
+    catalog.load_uploaded().await.map_err(|error| error.to_string())?;
+    for directory in searched {
+        catalog.take_from(directory).await;
+    }
+    Ok(())
 }
 
 /// Waits until loading is over. The error says why nothing can run.
@@ -59,34 +64,33 @@ pub(crate) async fn wait(loaded: &Loaded) -> Result<(), String> {
 
 const STOPPED: &str = "loading of plugins was stopped";
 
-/// Makes the plugins in the box known to the control plane, like any other. Those it knows are left alone.
-pub(crate) async fn publish_bundled(loaded: Loaded, catalog: Arc<Catalog>, herder: Handle) {
+/// Makes the plugins of this worker known to the control plane. Those it knows are left alone.
+pub(crate) async fn publish(loaded: Loaded, catalog: Arc<Catalog>, herder: Handle) {
     if wait(&loaded).await.is_err() {
         return;
     }
     let known = match herder.plugins().await {
         Ok(known) => known,
-        Err(error) => return tracing::warn!("the plugins in the box are not published: {error}"),
+        Err(error) => return tracing::warn!("the plugins of this worker are not published: {error}"),
     };
-    for bundled in tidegate_bundled::components() {
-        let digest = Digest::of(bundled.bytes).to_string();
-        let Some(component) = catalog.pinned(&digest).filter(|_| known.iter().all(|plugin| plugin.digest.0 != digest))
-        else {
+    for component in catalog.components() {
+        let manifest = manifest(&component);
+        if known.iter().any(|plugin| plugin.digest == manifest.digest) {
             continue;
-        };
-        if let Err(error) = herder.publish_plugin(manifest(&component, bundled.bytes.len())).await {
-            tracing::warn!(plugin = bundled.name, "a plugin in the box is not published: {error}");
+        }
+        if let Err(error) = herder.publish_plugin(manifest).await {
+            tracing::warn!(plugin = component.description.name, "a plugin is not published: {error}");
         }
     }
 }
 
 /// What the control plane keeps about a component.
-pub(crate) fn manifest(component: &Component, bytes: usize) -> PluginManifest {
+pub(crate) fn manifest(component: &Component) -> PluginManifest {
     PluginManifest {
         digest: tidegate_herder::Digest(component.digest().to_string()),
         name: component.description.name.clone(),
         version: component.description.version.clone(),
-        size_bytes: bytes as u64,
+        size_bytes: component.size_bytes,
         bundled: component.origin.is_in_the_box(),
         description: description(component),
     }

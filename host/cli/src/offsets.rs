@@ -23,20 +23,21 @@ const READ_TIMEOUT: Duration = Duration::from_secs(120);
 /// What the clients of the offsets topic may hold in memory.
 const CLIENT_BUDGET_BYTES: usize = 4 << 20;
 
-/// Checks that the broker is there and opens the store that the configuration names.
-pub(crate) fn open(config: &WorkerConfig, directory: &Path) -> Result<OffsetStore, Failure> {
+/// Checks that the broker is there and opens the store that the configuration names. Answers the cluster's id, too.
+pub(crate) fn open(config: &WorkerConfig, directory: &Path) -> Result<(OffsetStore, String), Failure> {
     let kafka = Kafka::of(config)?;
     let admin = Admin::open(&kafka.control()).map_err(|error| kafka.failure("no Kafka client can be made", &error))?;
     admin.check_reachable(REACHABLE_TIMEOUT).map_err(|error| kafka.unreachable(&error))?;
-    match &config.storage {
+    let cluster = admin.cluster_id(ADMIN_TIMEOUT).map_err(|error| kafka.failure("the cluster is unknown", &error))?;
+    let store = match &config.storage {
         Storage::Standalone { offset_file } => OffsetStore::in_file(&directory.join(offset_file))
-            .map_err(|error| Failure::new("the source offsets cannot be read").detail(error)),
+            .map_err(|error| Failure::new("the source offsets cannot be read").detail(error))?,
         Storage::Distributed(group) => {
             ensure_topic(&kafka, &admin, config, &group.offset_topic)?;
-            let topic = kafka.open_table(group)?;
-            Ok(OffsetStore::in_topic(topic))
+            OffsetStore::in_topic(kafka.open_table(group)?)
         }
-    }
+    };
+    Ok((store, cluster))
 }
 
 /// How the worker's own clients reach Kafka.

@@ -248,7 +248,7 @@ fn common_keys() -> Vec<Key> {
             .default("true")
             .low()
             .doc("Whether the tracked topics of a connector may be reset by request."),
-        list("plugin.path").doc("Directories that are searched for plugins."),
+        list("plugin.path").doc("Directories that are searched, with the folders in them, for components (*.wasm) when the worker starts; they are checked and kept like uploaded ones."),
         string("plugin.discovery")
             .default("hybrid_warn")
             .one_of_ignoring_case(&["only_scan", "service_load", "hybrid_warn", "hybrid_fail"])

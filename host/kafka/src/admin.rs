@@ -88,6 +88,11 @@ impl Admin {
         self.finish(answer).map(drop)
     }
 
+    /// The id that the cluster was given when it was made.
+    pub fn cluster_id(&self, timeout: Duration) -> Result<String, KafkaError> {
+        self.finish(native::cluster_id(&self.client, timeout))
+    }
+
     /// The names of all topics the principal may see, sorted.
     pub fn list_topics(&self, timeout: Duration) -> Result<Vec<String>, KafkaError> {
         let mut topics = self.finish(native::topic_names(&self.client, timeout))?;

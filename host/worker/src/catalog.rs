@@ -37,6 +37,7 @@ pub struct Component {
     pub plugin: Plugin,
     pub description: tidegate_config::Plugin,
     pub origin: Origin,
+    pub size_bytes: u64,
 }
 
 impl Component {
@@ -104,7 +105,7 @@ impl Catalog {
     pub async fn add_bundled(&self, bytes: &[u8]) -> Result<Arc<Component>, CatalogError> {
         let plugin = self.engine.load(bytes).await.map_err(|error| CatalogError::Unavailable(error.to_string()))?;
         keep(&self.bundled, bytes)?;
-        self.add(plugin, Origin::Bundled)
+        self.add(plugin, bytes.len(), Origin::Bundled)
     }
 
     /// Checks a stranger's component at the door, keeps it on disk and takes it in. The same bytes again are no error.
@@ -115,14 +116,19 @@ impl Catalog {
         self.engine.check(bytes).await.map_err(|refusal| CatalogError::Refused(refusal.to_string()))?;
         let plugin = self.engine.load(bytes).await.map_err(|error| CatalogError::Refused(error.to_string()))?;
         // Names are checked before the file is written: a refused component leaves nothing behind.
-        let component = self.component(plugin, Origin::Uploaded)?;
+        let component = self.component(plugin, bytes.len(), Origin::Uploaded)?;
         keep(&self.directory, bytes)?;
         Ok(self.insert(component))
     }
 
     /// Takes in what was uploaded in earlier lives of this worker. A file that is damaged is reported and left alone.
     pub async fn load_uploaded(&self) -> Result<(), CatalogError> {
-        for path in self.files()? {
+        for path in components_in(&self.directory).map_err(|error| {
+            CatalogError::Unavailable(format!(
+                "the plugin directory \"{}\" cannot be read: {error}",
+                self.directory.display()
+            ))
+        })? {
             match self.load_file(&path, Origin::Uploaded).await {
                 Ok(component) => {
                     tracing::info!(plugin = component.description.name, digest = %component.digest(), "plugin loaded");
@@ -131,6 +137,44 @@ impl Catalog {
             }
         }
         Ok(())
+    }
+
+    /// Takes in what lies in a directory of `plugin.path`, or one level below it, as if it were uploaded. What is refused is
+    /// reported and left alone, as Kafka Connect does with jars that it cannot load.
+    pub async fn take_from(&self, directory: &Path) {
+        let below = std::fs::read_dir(directory).map(|entries| {
+            let mut folders: Vec<PathBuf> =
+                entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+            folders.sort();
+            folders
+        });
+        let found = below.and_then(|below| {
+            let mut files = components_in(directory)?;
+            for folder in below {
+                files.extend(components_in(&folder)?);
+            }
+            Ok(files)
+        });
+        let files = match found {
+            Ok(files) => files,
+            Err(error) => {
+                return tracing::error!(directory = %directory.display(), "plugin.path cannot be searched: {error}");
+            }
+        };
+        for file in files {
+            let taken = match std::fs::read(&file) {
+                Ok(bytes) => self.upload(&bytes).await,
+                Err(error) => Err(CatalogError::Unavailable(error.to_string())),
+            };
+            match taken {
+                Ok(component) => {
+                    tracing::info!(file = %file.display(), plugin = component.description.name, "plugin found");
+                }
+                Err(error) => {
+                    tracing::error!(file = %file.display(), "a plugin of plugin.path cannot be used: {error}")
+                }
+            }
+        }
     }
 
     /// The component with this digest, if it is loaded.
@@ -188,17 +232,17 @@ impl Catalog {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, plugin: Plugin, origin: Origin) -> Result<Arc<Component>, CatalogError> {
-        Ok(self.insert(self.component(plugin, origin)?))
+    fn add(&self, plugin: Plugin, bytes: usize, origin: Origin) -> Result<Arc<Component>, CatalogError> {
+        Ok(self.insert(self.component(plugin, bytes, origin)?))
     }
 
-    fn component(&self, plugin: Plugin, origin: Origin) -> Result<Component, CatalogError> {
+    fn component(&self, plugin: Plugin, bytes: usize, origin: Origin) -> Result<Component, CatalogError> {
         let description =
             describe::read(plugin.description()).map_err(|error| CatalogError::Refused(error.to_string()))?;
         if origin == Origin::Uploaded {
             self.refuse_claims(&description)?;
         }
-        Ok(Component { plugin, description, origin })
+        Ok(Component { plugin, description, origin, size_bytes: bytes as u64 })
     }
 
     /// A stranger may not take over a name that something else here answers to, nor a vendor's.
@@ -254,24 +298,6 @@ impl Catalog {
         known.names = Arc::new(names);
     }
 
-    fn files(&self) -> Result<Vec<PathBuf>, CatalogError> {
-        let unreadable = |error: std::io::Error| {
-            CatalogError::Unavailable(format!(
-                "the plugin directory \"{}\" cannot be read: {error}",
-                self.directory.display()
-            ))
-        };
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.directory).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            if path.extension().is_some_and(|extension| extension == "wasm") {
-                files.push(path);
-            }
-        }
-        files.sort();
-        Ok(files)
-    }
-
     async fn load_file(&self, path: &Path, origin: Origin) -> Result<Arc<Component>, CatalogError> {
         let bytes = std::fs::read(path).map_err(|error| CatalogError::Unavailable(error.to_string()))?;
         let named = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -279,8 +305,18 @@ impl Catalog {
             return Err(CatalogError::Refused("its bytes do not have the digest that it is named by".to_owned()));
         }
         let plugin = self.engine.load(&bytes).await.map_err(|error| CatalogError::Refused(error.to_string()))?;
-        self.add(plugin, origin)
+        self.add(plugin, bytes.len(), origin)
     }
+}
+
+/// The components that lie in a directory, by name.
+fn components_in(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries: Vec<PathBuf> =
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let is_component = |path: &PathBuf| path.is_file() && path.extension().is_some_and(|extension| extension == "wasm");
+    let mut files: Vec<PathBuf> = entries.into_iter().filter(is_component).collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Writes the bytes under their digest; a half-written file never has that name.

@@ -182,6 +182,20 @@ pub fn create(rest: &str, name: &str, config: Value) -> Result<()> {
     Ok(())
 }
 
+/// Sends an empty PUT, such as `/stop` and `/pause` take.
+pub fn put(url: &str) -> Result<()> {
+    let answer = reqwest::blocking::Client::new().put(url).send()?;
+    if !answer.status().is_success() {
+        bail!("{}: {}", answer.status(), answer.text()?);
+    }
+    Ok(())
+}
+
+/// Sends a PATCH; false while it is refused, for instance because something is still under way.
+pub fn patch(url: &str, body: Value) -> Result<bool> {
+    Ok(reqwest::blocking::Client::new().patch(url).json(&body).send()?.status().is_success())
+}
+
 /// A port that nothing listens on at the moment.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())

@@ -83,11 +83,15 @@ fn what_runs_goes_on_after_a_crash() {
         "value.converter": "org.apache.kafka.connect.storage.StringConverter"}}),
     );
     until("both lines arrive", || lines(&place.path("out.txt")) == ["one", "two"]);
+    let cluster = |url: &str| request("GET", url, b"").1["kafka_cluster_id"].as_str().unwrap().to_owned();
+    let before = cluster(&url);
+    assert!(!before.is_empty());
     dev.kill();
 
     place.write("in.txt", "one\ntwo\nthree\n");
     let (dev, url) = start(&place);
     until_state(&url, "in", "RUNNING");
+    assert_eq!(cluster(&url), before, "the same Kafka");
     until("the new line arrives", || lines(&place.path("out.txt")).last().is_some_and(|line| line == "three"));
     for line in ["one", "two", "three"] {
         assert!(lines(&place.path("out.txt")).iter().any(|shown| shown == line), "{line} is lost");

@@ -515,6 +515,18 @@ pub(crate) fn brokers(client: &Client, timeout: Duration) -> Result<usize, Kafka
     })
 }
 
+/// The cluster's id, as its brokers tell it.
+pub(crate) fn cluster_id(client: &Client, timeout: Duration) -> Result<String, KafkaError> {
+    // SAFETY: the client is live; the text is null or NUL-terminated, ours, and freed by the library that allocated it.
+    let id = unsafe {
+        let id = sys::rd_kafka_clusterid(client.raw(), milliseconds(timeout));
+        let text = (!id.is_null()).then(|| owned_text(id));
+        sys::rd_kafka_mem_free(client.raw(), id.cast());
+        text
+    };
+    id.ok_or_else(|| KafkaError::timed_out("asking for the cluster's id", "no broker told it in the time given"))
+}
+
 pub(crate) fn topic_names(client: &Client, timeout: Duration) -> Result<Vec<String>, KafkaError> {
     metadata(client, "listing topics", About::AllTopics, timeout, |found| {
         topics_of(found).into_iter().map(|(name, ..)| name).collect()

@@ -1,4 +1,5 @@
-//! A connector runs the bytes it is pinned to: also when the program has become another, with another box of plugins.
+//! What a worker's catalog of plugins promises: a connector runs the bytes it is pinned to, also when the program has become
+//! another, with another box of plugins; and what lies in `plugin.path` is there like an uploaded plugin.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,4 +140,29 @@ fn a_pin_that_is_no_digest_names_no_file() {
     let outside = Plugins::from([("connector".to_owned(), tidegate_herder::Digest("../bundled/x".to_owned()))]);
     std::fs::write(directory.path().join("plugins/bundled/x.wasm"), &now).unwrap();
     assert!(life.start(&outside).unwrap_err().trace.contains("which this worker does not have"));
+}
+
+#[test]
+fn what_lies_in_plugin_path_is_found_and_what_is_no_plugin_or_takes_a_name_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, now) = two_builds();
+    let life = Life::begin(directory.path(), &now);
+    let guest = tidegate_components::build_guest(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let found = directory.path().join("connectors");
+    std::fs::create_dir_all(found.join("a-plugin-of-its-own")).unwrap();
+    std::fs::write(found.join("a-plugin-of-its-own/bad.wasm"), &guest).unwrap();
+    std::fs::write(found.join("notes.txt"), "not a plugin").unwrap();
+    std::fs::write(found.join("half.wasm"), &guest[..100]).unwrap();
+    std::fs::write(found.join("thief.wasm"), two_builds().0).unwrap();
+
+    life.engine.handle().block_on(life.catalog.take_from(&found));
+    life.engine.handle().block_on(life.catalog.take_from(&directory.path().join("not-there")));
+
+    let origins: Vec<(Origin, bool)> = life
+        .catalog
+        .components()
+        .iter()
+        .map(|component| (component.origin, component.digest() == Digest::of(&guest)))
+        .collect();
+    assert_eq!(origins, [(Origin::Uploaded, true), (Origin::Bundled, false)]);
 }
