@@ -3,20 +3,23 @@
 //! A step sees the columns of its plan and answers edits; the view keeps them as an overlay, so a batch crosses into a guest
 //! once per step and is written once at the end. What a step does to a schema is asked once per schema and kept.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tidegate_config::Encoding;
-use tidegate_config::connector::SandboxOverrides;
+use tidegate_config::connector::{ErrorPolicy, SandboxOverrides};
 use tidegate_engine::{CallError, Hooks, InstanceSpec, Payload, PredicateInstance, TransformInstance};
 use tidegate_herder::Failure;
 use tidegate_record::SchemaId;
 use tidegate_record::columns::{ColumnsReader, ColumnsWriter};
 use tidegate_record::edits::{EditsReader, edits_from_json};
-use tidegate_record::view::{Column, Place, Plan, Reshapes, Rows, Side, View};
+use tidegate_record::view::{Column, Failure as Failed, FailureKind, Place, Plan, Reshapes, Rows, Side, Stage, View};
 
 use crate::connector::failure;
 use crate::instances::{Owner, TaskSchemas, guest_config};
+use crate::metrics::TaskMetrics;
 use crate::plan::{Bound, ConnectorPlan, Step};
+use crate::policy::Retry;
 use crate::shared::Shared;
 
 /// The steps of one task, ready to run.
@@ -24,9 +27,15 @@ pub(crate) struct Chain {
     steps: Vec<RunningStep>,
     columns: ColumnsWriter,
     schemas: Arc<TaskSchemas>,
+    errors: ErrorPolicy,
+    metrics: Arc<TaskMetrics>,
+    /// Which step each record of the last batch failed in, by its number in the batch.
+    culprits: HashMap<usize, usize>,
 }
 
 struct RunningStep {
+    /// As the configuration names it.
+    class: String,
     transform: Guest<TransformInstance>,
     reshapes: Reshapes,
     condition: Option<RunningCondition>,
@@ -53,21 +62,59 @@ impl Chain {
         plan: &ConnectorPlan,
         hooks: Hooks,
         schemas: Arc<TaskSchemas>,
+        metrics: Arc<TaskMetrics>,
     ) -> Result<Chain, Failure> {
         let mut steps = Vec::with_capacity(plan.chain.len());
         for step in &plan.chain {
             steps.push(RunningStep::make(shared, owner, step, plan.config.sandbox, &hooks).await?);
         }
-        Ok(Chain { steps, columns: ColumnsWriter::new(), schemas })
+        let errors = plan.config.errors.clone();
+        Ok(Chain { steps, columns: ColumnsWriter::new(), schemas, errors, metrics, culprits: HashMap::new() })
     }
 
     /// Lets every step work on the records that are still live. An error concerns the batch as a whole; records that fail
     /// alone are marked in the view.
     pub(crate) async fn run(&mut self, view: &mut View<'_>) -> Result<(), CallError> {
-        for step in &mut self.steps {
-            step.run(view, &mut self.columns, &self.schemas).await?;
+        self.culprits.clear();
+        let mut failed = view.failures().count();
+        for (index, step) in self.steps.iter_mut().enumerate() {
+            let mut retry = None;
+            let mut rows = view.rows();
+            while let Err(error) = step.run(view, &mut rows, &mut self.columns, &self.schemas).await {
+                let CallError::Retriable { message, after } = error else { return Err(error) };
+                match retry.get_or_insert_with(|| Retry::new(&self.errors)).next(after) {
+                    Some(wait) => {
+                        tracing::warn!(transform = step.class(), "a batch is transformed again: {message}");
+                        self.metrics.retried();
+                        tokio::time::sleep(wait).await;
+                    }
+                    None => {
+                        fail(view, &rows, &message);
+                        break;
+                    }
+                }
+            }
+            if view.failures().count() > failed {
+                failed = view.failures().count();
+                for (record, _) in view.failures() {
+                    self.culprits.entry(record).or_insert(index);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The class of the step in which a record of the last batch failed.
+    pub(crate) fn culprit(&self, record: usize) -> Option<&str> {
+        self.culprits.get(&record).map(|&step| self.steps[step].class())
+    }
+}
+
+/// There is no time left for another attempt at what the guest could not do for now.
+fn fail(view: &mut View<'_>, rows: &Rows, message: &str) {
+    for &record in rows.records() {
+        let failure = Failed { stage: Stage::Transformation, kind: FailureKind::Other, message: message.to_owned() };
+        view.fail(record as usize, failure);
     }
 }
 
@@ -100,24 +147,31 @@ impl RunningStep {
         let spec = spec(&step.transform, "transform")?;
         let transform = Guest::<TransformInstance>::make(step.transform.clone(), spec).await;
         Ok(RunningStep {
+            class: step.class.clone(),
             transform: transform.map_err(|error| failure(&error))?,
             reshapes: Reshapes::default(),
             condition,
         })
     }
 
+    fn class(&self) -> &str {
+        &self.class
+    }
+
+    /// Works on the rows that the condition leaves of `rows`. Changes nothing in the view when it fails, so that it can be
+    /// run again.
     async fn run(
         &mut self,
         view: &mut View<'_>,
+        rows: &mut Rows,
         columns: &mut ColumnsWriter,
         schemas: &TaskSchemas,
     ) -> Result<(), CallError> {
-        let mut rows = view.rows();
         if let Some(condition) = &mut self.condition
             && !rows.is_empty()
         {
-            let holds = condition.predicate.test(view, &rows, columns, schemas).await?;
-            rows = rows.filter(&holds, condition.negate).ok_or_else(|| {
+            let holds = condition.predicate.test(view, rows, columns, schemas).await?;
+            *rows = rows.filter(&holds, condition.negate).ok_or_else(|| {
                 CallError::Fatal(format!(
                     "predicate \"{}\" answered {} bytes for {} records",
                     condition.predicate.bound.definition.name,
@@ -129,15 +183,15 @@ impl RunningStep {
         if rows.is_empty() {
             return Ok(());
         }
-        let edits = self.transform.apply(view, &rows, columns, schemas).await?;
-        for (side, schema) in view.unshaped(&rows, &self.transform.plan.write, &self.reshapes) {
+        let edits = self.transform.apply(view, rows, columns, schemas).await?;
+        for (side, schema) in view.unshaped(rows, &self.transform.plan.write, &self.reshapes) {
             let answer = self.transform.reshape(side, schema, schemas).await?;
             self.reshapes.insert(side, schema, answer);
         }
         let write = &self.transform.plan.write;
         let reader =
             EditsReader::parse(&edits, rows.len(), write.len()).map_err(|error| self.transform.malformed(&error))?;
-        view.apply(&rows, &reader, write, &self.reshapes, &mut schemas.lock())
+        view.apply(rows, &reader, write, &self.reshapes, &mut schemas.lock())
             .map_err(|error| self.transform.malformed(&error))
     }
 }

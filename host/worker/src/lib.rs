@@ -12,6 +12,8 @@ mod chain;
 mod connector;
 mod control;
 mod converters;
+mod dead_letters;
+mod errors;
 mod host;
 mod instances;
 mod metrics;

@@ -69,6 +69,24 @@ const COUNTERS: &[Counter] = &[
         of: |task| &task.retries,
     },
     Counter {
+        name: "kafka_connect_task_error_metrics_total_errors_logged",
+        help: "Errors that were logged.",
+        kind: None,
+        of: |task| &task.logged,
+    },
+    Counter {
+        name: "kafka_connect_task_error_metrics_deadletterqueue_produce_requests",
+        help: "Skipped records handed to the dead letter queue.",
+        kind: None,
+        of: |task| &task.dead_lettered,
+    },
+    Counter {
+        name: "kafka_connect_task_error_metrics_deadletterqueue_produce_failures",
+        help: "Records that the dead letter queue did not take; the task failed.",
+        kind: None,
+        of: |task| &task.letters_refused,
+    },
+    Counter {
         name: "tidegate_task_records_filtered_total",
         help: "Records dropped by a transform.",
         kind: None,
@@ -97,6 +115,9 @@ pub struct TaskMetrics {
     skipped: AtomicU64,
     failed: AtomicU64,
     retries: AtomicU64,
+    logged: AtomicU64,
+    dead_lettered: AtomicU64,
+    letters_refused: AtomicU64,
     bytes: AtomicU64,
     recycled: AtomicU64,
     plugin: Mutex<BTreeMap<String, PluginNumber>>,
@@ -142,6 +163,18 @@ impl TaskMetrics {
 
     pub(crate) fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn logged(&self) {
+        self.logged.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn dead_lettered(&self, records: usize) {
+        self.dead_lettered.fetch_add(records as u64, Relaxed);
+    }
+
+    pub(crate) fn letters_refused(&self, records: usize) {
+        self.letters_refused.fetch_add(records as u64, Relaxed);
     }
 
     pub(crate) fn recycled(&self) {

@@ -1,5 +1,5 @@
-//! The thread that owns a source task's producer: takes encoded batches, hands them to librdkafka, and says what became
-//! of each.
+//! The thread that owns a task's producer, be it for a source's records or for dead letters: takes encoded batches, hands
+//! them to librdkafka, and says what became of each.
 
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
@@ -8,7 +8,6 @@ use std::time::Duration;
 use tidegate_kafka::{
     BatchOutcome, BatchTicket, ClientSettings, DeliveryFailure, KafkaError, OutHeader, OutRecord, Producer,
 };
-use tidegate_record::offset::BatchId;
 use tokio::sync::mpsc;
 
 /// Batches that are encoded and not yet handed to librdkafka.
@@ -16,10 +15,10 @@ const BATCHES_WAITING: usize = 2;
 /// How long one wait for room or for acknowledgements takes, so that new batches and the end are noticed.
 const STEP: Duration = Duration::from_millis(5);
 
-/// Records ready to be written: one buffer, and where in it each record's parts are.
+/// Records ready to be written: one buffer, and where in it each record's parts are. `I` is the sender's name for a batch.
 #[derive(Debug)]
-pub(crate) struct Encoded {
-    pub(crate) id: BatchId,
+pub(crate) struct Encoded<I> {
+    pub(crate) id: I,
     pub(crate) bytes: Vec<u8>,
     pub(crate) topics: Vec<Box<str>>,
     pub(crate) records: Vec<EncodedRecord>,
@@ -28,7 +27,7 @@ pub(crate) struct Encoded {
 
 #[derive(Debug)]
 pub(crate) struct EncodedRecord {
-    /// The record's index in the source's batch.
+    /// The record's index in the sender's batch.
     pub(crate) index: u32,
     /// In `topics`.
     pub(crate) topic: u32,
@@ -40,6 +39,35 @@ pub(crate) struct EncodedRecord {
     pub(crate) headers: Range<usize>,
 }
 
+impl<I> Encoded<I> {
+    /// A batch without records, with room for about so many bytes.
+    pub(crate) fn new(id: I, bytes: usize) -> Encoded<I> {
+        Encoded { id, bytes: Vec::with_capacity(bytes), topics: Vec::new(), records: Vec::new(), headers: Vec::new() }
+    }
+
+    /// Keeps bytes that a record or header points to.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    pub(crate) fn push_header(&mut self, name: &str, value: Option<&[u8]>) {
+        let name = self.keep(name.as_bytes());
+        let value = value.map(|value| self.keep(value));
+        self.headers.push(EncodedHeader { name, value });
+    }
+
+    /// The number of a topic; mostly that of the record before.
+    pub(crate) fn topic(&mut self, topic: &str) -> u32 {
+        let at = self.topics.iter().rposition(|known| &**known == topic).unwrap_or_else(|| {
+            self.topics.push(topic.into());
+            self.topics.len() - 1
+        });
+        at as u32
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct EncodedHeader {
     pub(crate) name: Range<usize>,
@@ -48,37 +76,37 @@ pub(crate) struct EncodedHeader {
 
 /// What became of a batch.
 #[derive(Debug)]
-pub(crate) struct Written {
-    pub(crate) id: BatchId,
+pub(crate) struct Written<I> {
+    pub(crate) id: I,
     pub(crate) records: usize,
-    /// Records that were not acknowledged, by their index in the source's batch.
+    /// Records that were not acknowledged, by their index in the sender's batch.
     pub(crate) failures: Vec<(u32, DeliveryFailure)>,
 }
 
 /// What the thread says.
 #[derive(Debug)]
-pub(crate) enum Report {
-    Written(Written),
+pub(crate) enum Report<I> {
+    Written(Written<I>),
     /// The producer is of no more use.
     Broken(KafkaError),
 }
 
 /// The inside of the task: gives batches away. Dropping it ends the thread, which gives up what is undelivered.
 #[derive(Debug)]
-pub(crate) struct Outbox {
-    batches: SyncSender<Encoded>,
+pub(crate) struct Outbox<I> {
+    batches: SyncSender<Encoded<I>>,
 }
 
 /// A batch could not be given away because the thread has ended; its report says why.
 #[derive(Debug)]
 pub(crate) struct Ended;
 
-impl Outbox {
+impl<I: Copy + Send + 'static> Outbox<I> {
     /// Opens the producer and starts its thread.
     pub(crate) fn open(
         task: &str,
         settings: &ClientSettings,
-    ) -> Result<(Outbox, mpsc::UnboundedReceiver<Report>), KafkaError> {
+    ) -> Result<(Outbox<I>, mpsc::UnboundedReceiver<Report<I>>), KafkaError> {
         let producer = Producer::open(settings)?;
         let (batches, waiting) = sync_channel(BATCHES_WAITING);
         // Unbounded but small: at most one report per batch that is open, and the task bounds those.
@@ -91,21 +119,21 @@ impl Outbox {
     }
 
     /// Gives a batch away. Does not block while the task keeps to its bound on open batches.
-    pub(crate) fn send(&self, batch: Encoded) -> Result<(), Ended> {
+    pub(crate) fn send(&self, batch: Encoded<I>) -> Result<(), Ended> {
         self.batches.send(batch).map_err(|_| Ended)
     }
 }
 
-struct Courier {
+struct Courier<I> {
     producer: Producer,
-    waiting: Receiver<Encoded>,
-    reports: mpsc::UnboundedSender<Report>,
+    waiting: Receiver<Encoded<I>>,
+    reports: mpsc::UnboundedSender<Report<I>>,
     /// What was handed over and has no outcome yet, oldest first.
-    open: Vec<(BatchTicket, BatchId, Vec<u32>)>,
+    open: Vec<(BatchTicket, I, Vec<u32>)>,
     outcomes: Vec<BatchOutcome>,
 }
 
-impl Courier {
+impl<I: Copy> Courier<I> {
     fn run(mut self) {
         while let Some(next) = self.next() {
             if let Some(batch) = next {
@@ -122,7 +150,7 @@ impl Courier {
     }
 
     /// The next batch; `Some(None)` when there is none now; `None` when there will be none.
-    fn next(&mut self) -> Option<Option<Encoded>> {
+    fn next(&mut self) -> Option<Option<Encoded<I>>> {
         if self.open.is_empty() {
             return match self.waiting.recv_timeout(Duration::from_secs(1)) {
                 Ok(batch) => Some(Some(batch)),
@@ -141,7 +169,7 @@ impl Courier {
     }
 
     /// Hands a whole batch to librdkafka, waiting for room as often as it takes.
-    fn hand_over(&mut self, batch: &Encoded) {
+    fn hand_over(&mut self, batch: &Encoded<I>) {
         let part = |range: &Option<Range<usize>>| range.clone().map(|range| &batch.bytes[range]);
         let headers: Vec<OutHeader<'_>> = batch
             .headers

@@ -52,6 +52,8 @@ pub(crate) struct Bound {
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) alias: String,
+    /// As the configuration names it.
+    pub(crate) class: String,
     pub(crate) transform: Bound,
     pub(crate) condition: Option<Condition>,
 }
@@ -198,7 +200,7 @@ fn chain(names: &Names, config: &ConnectorConfig) -> Result<Vec<Step>, Problem> 
                     Some(Condition { predicate, negate: step.negate })
                 }
             };
-            Ok(Step { alias: step.alias.clone(), transform, condition })
+            Ok(Step { alias: step.alias.clone(), class: step.class.clone(), transform, condition })
         })
         .collect()
 }

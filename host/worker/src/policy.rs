@@ -1,12 +1,8 @@
-//! What happens to records that cannot be processed and to calls that are to be made again.
+//! When calls are made again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_config::connector::ErrorPolicy;
-use tidegate_herder::Failure;
-use tidegate_record::view::{FailureKind, Stage, View};
-
-use crate::metrics::TaskMetrics;
 
 /// First wait before a call is made again; it doubles from there.
 const RETRY_FIRST: Duration = Duration::from_millis(300);
@@ -28,69 +24,34 @@ impl Backoff {
     }
 }
 
-/// Counts the failed records of a view. They are skipped where that is tolerated; otherwise the first is the task's
-/// failure.
-pub(crate) fn judge(view: &View<'_>, policy: &ErrorPolicy, metrics: &TaskMetrics, task: &str) -> Result<(), Failure> {
-    let mut failures: Vec<_> = view.failures().collect();
-    if failures.is_empty() {
-        return Ok(());
-    }
-    failures.sort_by_key(|(record, _)| *record);
-    metrics.failed(failures.len());
-    for (record, failure) in &failures {
-        let position = position(view, *record);
-        if policy.log || !policy.tolerate_all {
-            tracing::error!(
-                task,
-                stage = stage(failure.stage),
-                record = position,
-                "Error encountered in task {task}: {}",
-                failure.message
-            );
+/// Calls that are made again until it takes too long (`errors.retry.timeout`).
+#[derive(Debug)]
+pub(crate) struct Retry {
+    backoff: Backoff,
+    delay_max: Duration,
+    /// None: for ever.
+    deadline: Option<Instant>,
+}
+
+impl Retry {
+    /// Begins now.
+    pub(crate) fn new(policy: &ErrorPolicy) -> Retry {
+        let timeout = policy.retry_timeout_ms.map(Duration::from_millis);
+        Retry {
+            backoff: Backoff::default(),
+            delay_max: Duration::from_millis(policy.retry_delay_max_ms),
+            deadline: timeout.map(|timeout| Instant::now() + timeout),
         }
     }
-    if policy.tolerate_all {
-        metrics.skipped(failures.len());
-        return Ok(());
-    }
-    let (record, failure) = failures.swap_remove(0);
-    Err(Failure::fatal(format!(
-        "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\n\
-         Caused by: {}: {}\nstage: {}\nrecord: {}\n\
-         hint: set errors.tolerance to \"all\" to skip such records",
-        exception(failure.kind),
-        failure.message,
-        stage(failure.stage),
-        position(view, record),
-    )))
-}
 
-/// Where a record is, in words.
-fn position(view: &View<'_>, record: usize) -> String {
-    let (topic, partition) = view.original(record);
-    match view.offset(record) {
-        -1 => format!("number {record} of its batch, for topic \"{topic}\""),
-        offset => format!("topic \"{topic}\", partition {partition}, offset {offset}"),
-    }
-}
-
-fn stage(stage: Stage) -> &'static str {
-    match stage {
-        Stage::KeyConverter => "KEY_CONVERTER",
-        Stage::ValueConverter => "VALUE_CONVERTER",
-        Stage::HeaderConverter => "HEADER_CONVERTER",
-        Stage::Transformation => "TRANSFORMATION",
-    }
-}
-
-/// Connect's exception for a kind of failure.
-fn exception(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Data => "org.apache.kafka.connect.errors.DataException",
-        FailureKind::Config => "org.apache.kafka.common.config.ConfigException",
-        FailureKind::IllegalArgument => "java.lang.IllegalArgumentException",
-        FailureKind::NullPointer => "java.lang.NullPointerException",
-        FailureKind::Other => "org.apache.kafka.connect.errors.ConnectException",
+    /// How long to wait before the next attempt; none: there is no time for another.
+    pub(crate) fn next(&mut self, asked: Duration) -> Option<Duration> {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return None;
+        }
+        let wait = self.backoff.next(asked, self.delay_max, fastrand::f64());
+        Some(left.map_or(wait, |left| wait.min(left)))
     }
 }
 
@@ -104,6 +65,22 @@ mod tests {
         let max = Duration::from_secs(2);
         let mut wait = |asked| backoff.next(Duration::from_millis(asked), max, 1.0).as_millis();
         assert_eq!([wait(0), wait(0), wait(0), wait(0), wait(5_000)], [300, 600, 1_200, 2_000, 5_000]);
+    }
+
+    #[test]
+    fn without_a_timeout_nothing_is_tried_again_and_with_one_no_wait_is_longer_than_what_is_left() {
+        let policy = |timeout| ErrorPolicy {
+            retry_timeout_ms: timeout,
+            retry_delay_max_ms: 60_000,
+            tolerate_all: false,
+            log: false,
+            log_messages: false,
+            dead_letters: None,
+        };
+        assert_eq!(Retry::new(&policy(Some(0))).next(Duration::ZERO), None);
+        let hour = Duration::from_secs(3_600);
+        assert!(Retry::new(&policy(Some(10_000))).next(hour).is_some_and(|wait| wait <= Duration::from_secs(10)));
+        assert_eq!(Retry::new(&policy(None)).next(hour), Some(hour));
     }
 
     #[test]

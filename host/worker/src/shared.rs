@@ -80,7 +80,7 @@ impl Shared {
         Duration::from_millis(self.config.offset_flush_timeout_ms)
     }
 
-    fn bootstrap(&self) -> String {
+    pub(crate) fn bootstrap(&self) -> String {
         self.config.bootstrap_servers.join(",")
     }
 }

@@ -17,18 +17,20 @@ use tidegate_kafka::{
     Timestamp, TopicPartition,
 };
 use tidegate_record::batch::{self, BatchWriter};
-use tidegate_record::view::{Message, View, Workspace};
+use tidegate_record::view::{Message, Rows, View, Workspace};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::chain::Chain;
 use crate::connector::failure;
 use crate::control::{self, Command, Control, Killed, TaskHandle};
+use crate::dead_letters::{Letter, Place};
+use crate::errors::Errors;
 use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
 use crate::metrics::{TaskId, TaskKind, TaskMetrics};
 use crate::payload;
 use crate::plan::ConnectorPlan;
-use crate::policy::{self, Backoff};
+use crate::policy::Backoff;
 use crate::shared::Shared;
 
 /// Records in a batch where nobody says otherwise.
@@ -74,7 +76,23 @@ struct UnderWay {
     put: JoinHandle<Delivered>,
     /// Where the consumer stands once it is accepted.
     positions: Vec<PartitionOffset>,
-    records: usize,
+    /// None: the batch is a tick, without records.
+    records: Option<Records>,
+}
+
+/// What a batch under way was made of.
+struct Records {
+    messages: MessageBatch,
+    /// Which of the messages are in the batch, in its order.
+    rows: Rows,
+    /// How many of the rows the guest has taken already.
+    taken: usize,
+}
+
+impl Records {
+    fn left(&self) -> usize {
+        self.rows.len() - self.taken
+    }
 }
 
 /// What comes back from the engine's threads: the guest, the batch in case it must be delivered again, and the answer.
@@ -94,6 +112,7 @@ struct SinkTask {
     guest: Option<SinkInstance>,
     under_way: Option<UnderWay>,
     chain: Chain,
+    errors: Errors,
     schemas: Arc<TaskSchemas>,
     workspace: Option<Workspace>,
     writer: BatchWriter,
@@ -146,7 +165,8 @@ impl SinkTask {
         let schemas = TaskSchemas::new();
         let hooks = hooks(&name, Some(metrics.clone()), schemas.clone(), None);
         let owner = Owner { tenant: &key.tenant, connector: &key.name, name: name.clone() };
-        let chain = Chain::make(&shared, &owner, &plan, hooks.clone(), schemas.clone()).await?;
+        let chain = Chain::make(&shared, &owner, &plan, hooks.clone(), schemas.clone(), metrics.clone()).await?;
+        let errors = Errors::of(&shared, &plan, (&key.name, task), metrics.clone()).await?;
         let bound = &plan.connector;
         let instance = shared
             .instances
@@ -186,6 +206,7 @@ impl SinkTask {
             guest_config,
             instance,
             chain,
+            errors,
             schemas,
             consumer,
             control,
@@ -243,7 +264,7 @@ impl SinkTask {
         if !self.is_paused && !self.accepted.is_empty() && now.duration_since(self.called_at) >= TICK {
             self.settle()?;
             let tick = self.empty_batch()?;
-            self.put(tick, Vec::new(), 0)?;
+            self.put(tick, Vec::new(), None)?;
         }
         Ok(())
     }
@@ -290,9 +311,8 @@ impl SinkTask {
         let rows = view.write_batch(&rows, key, value, &self.schemas.lock(), &mut self.writer);
         let dropped = (0..view.len()).filter(|&record| view.is_dropped(record)).count();
         self.metrics.filtered(dropped);
-        policy::judge(&view, &self.plan.config.errors, &self.metrics, &self.name)?;
+        self.errors.judge(&view, &self.chain, |record| letter(batch.get(record)))?;
         self.workspace = Some(view.into_workspace());
-        drop(batch);
 
         self.settle()?;
         if rows.is_empty() {
@@ -300,7 +320,7 @@ impl SinkTask {
             return Ok(());
         }
         let payload = self.finish_batch()?;
-        self.put(payload, positions, rows.len())
+        self.put(payload, positions, Some(Records { messages: batch, rows, taken: 0 }))
     }
 
     fn encodings(&self) -> (batch::Encoding, batch::Encoding) {
@@ -323,7 +343,7 @@ impl SinkTask {
     }
 
     /// Lets the guest deliver a batch on the engine's threads.
-    fn put(&mut self, batch: Payload, positions: Vec<PartitionOffset>, records: usize) -> Step<()> {
+    fn put(&mut self, batch: Payload, positions: Vec<PartitionOffset>, records: Option<Records>) -> Step<()> {
         let mut guest = self.recycled()?;
         let put = self.shared.engine.spawn(async move {
             let answer = guest.put(&batch).await;
@@ -337,7 +357,7 @@ impl SinkTask {
     /// Waits until the batch that is under way is accepted, delivering it again as often as the guest asks.
     fn settle(&mut self) -> Step<()> {
         let mut backoff = Backoff::default();
-        while let Some(UnderWay { mut put, positions, records }) = self.under_way.take() {
+        while let Some(UnderWay { mut put, positions, mut records }) = self.under_way.take() {
             let waited = self.runtime.block_on(self.control.unless_killed(&mut put));
             let Delivered { mut guest, batch, answer } = match waited {
                 Ok(done) => done.map_err(|error| Failure::fatal(format!("delivering a batch crashed: {error}")))?,
@@ -350,16 +370,20 @@ impl SinkTask {
             self.guest = Some(guest);
             let (batch, after, message) = match answer {
                 Ok(outcome) => {
-                    self.reject(&outcome)?;
+                    let refused = self.refuse(&outcome, records.as_ref())?;
                     match outcome.retry_from {
                         None => {
-                            self.metrics.written(records.saturating_sub(outcome.rejected.len()));
+                            self.metrics.written(records.map_or(0, |records| records.left().saturating_sub(refused)));
                             self.accept(positions);
                             return Ok(());
                         }
                         Some(from) => {
                             let rest = payload::suffix(&batch, from as usize).map_err(Failure::fatal)?;
-                            self.metrics.written((from as usize).saturating_sub(outcome.rejected.len()));
+                            let taken = (from as usize).min(records.as_ref().map_or(0, Records::left));
+                            if let Some(records) = &mut records {
+                                records.taken += taken;
+                            }
+                            self.metrics.written(taken.saturating_sub(refused));
                             (
                                 rest,
                                 Duration::from_millis(outcome.retry_after_ms.into()),
@@ -382,34 +406,20 @@ impl SinkTask {
                 // The group moved partitions meanwhile: the batch is read again from what is still ours.
                 return self.rewind();
             }
-            let remaining = payload::count(&batch);
-            self.put(batch, positions, remaining)?;
+            self.put(batch, positions, records)?;
         }
         Ok(())
     }
 
-    /// Records that the guest will never take.
-    fn reject(&mut self, outcome: &Outcome) -> Step<()> {
-        let Some(first) = outcome.rejected.first() else { return Ok(()) };
-        self.metrics.failed(outcome.rejected.len());
-        for rejection in &outcome.rejected {
-            tracing::error!(
-                task = self.name,
-                index = rejection.index,
-                "the sink refused a record: {}",
-                rejection.message
-            );
-        }
-        if !self.plan.config.errors.tolerate_all {
-            return Err(Failure::fatal(format!(
-                "the sink refused record {} of its batch: {}\n\
-                 hint: set errors.tolerance to \"all\" to skip such records",
-                first.index, first.message
-            ))
-            .into());
-        }
-        self.metrics.skipped(outcome.rejected.len());
-        Ok(())
+    /// Decides about the records that the guest will never take; answers how many they are.
+    fn refuse(&mut self, outcome: &Outcome, records: Option<&Records>) -> Step<usize> {
+        let Some(records) = records else { return Ok(0) };
+        let refused = outcome.rejected.iter().filter_map(|rejection| {
+            let row = *records.rows.records().get(records.taken + rejection.index as usize)?;
+            Some((rejection.message.as_str(), letter(records.messages.get(row as usize))))
+        });
+        self.errors.refused(refused)?;
+        Ok(outcome.rejected.len())
     }
 
     fn accept(&mut self, positions: Vec<PartitionOffset>) {
@@ -577,6 +587,7 @@ impl SinkTask {
         if self.accepted == self.committed {
             return Ok(());
         }
+        self.runtime.block_on(self.control.unless_killed(self.errors.settle()))??;
         let Some(mut guest) = self.guest.take() else { return Ok(()) };
         let answer = self.runtime.block_on(self.control.unless_killed(guest.pre_commit()))?;
         self.obey_guest(&mut guest)?;
@@ -695,6 +706,17 @@ fn fill<'b>(
         }
     }
     bytes
+}
+
+/// A message as it came, should it not be possible to process it.
+fn letter(message: tidegate_kafka::Message<'_>) -> Letter<'_> {
+    Letter {
+        place: Place::Consumed { topic: message.topic(), partition: message.partition(), offset: message.offset() },
+        timestamp: message.timestamp().millis(),
+        key: message.key(),
+        value: message.value(),
+        headers: message.headers().filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value))).collect(),
+    }
 }
 
 /// Where each partition stands after a batch.

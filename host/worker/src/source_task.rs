@@ -4,6 +4,8 @@
 //! before, and the producer's thread writes those before that. Offsets are committed up to the longest prefix of each
 //! source partition that Kafka has acknowledged.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use tidegate_engine::{CallError, InstanceSpec, Payload, SourceInstance, SourceOffset};
 use tidegate_herder::{Failure, Instance, Reporter, Target, TaskSpec};
 use tidegate_record::batch::{BatchReader, batch_from_json};
-use tidegate_record::offset::{Committable, OffsetTracker};
+use tidegate_record::offset::{BatchId, Committable, OffsetTracker};
 use tidegate_record::view::{View, Workspace, Written as Part};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -20,12 +22,15 @@ use tokio::time::{Instant, sleep_until};
 use crate::chain::Chain;
 use crate::connector::failure;
 use crate::control::{self, Command, TaskHandle};
+use crate::dead_letters::{Letter, Place};
+use crate::errors::Errors;
 use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
 use crate::metrics::{TaskId, TaskKind, TaskMetrics};
 use crate::offsets::{ConnectorOffsets, OffsetError};
-use crate::outbox::{Encoded, EncodedHeader, EncodedRecord, Outbox, Report, Written};
+use crate::outbox::{Encoded, EncodedRecord, Outbox, Report, Written};
+use crate::payload;
 use crate::plan::ConnectorPlan;
-use crate::policy::{self, Backoff};
+use crate::policy::Backoff;
 use crate::shared::Shared;
 
 /// Records in a batch where nobody says otherwise.
@@ -78,10 +83,11 @@ struct SourceTask {
     instance: InstanceSpec,
     guest: Guest,
     chain: Chain,
+    errors: Errors,
     schemas: Arc<TaskSchemas>,
     workspace: Option<Workspace>,
-    outbox: Outbox,
-    reports: mpsc::UnboundedReceiver<Report>,
+    outbox: Outbox<BatchId>,
+    reports: mpsc::UnboundedReceiver<Report<BatchId>>,
     open_batches: usize,
     tracker: OffsetTracker,
     offsets: ConnectorOffsets,
@@ -154,7 +160,8 @@ impl SourceTask {
         let offsets = ConnectorOffsets { connector: key.name.clone(), store: shared.offsets.clone() };
         let hooks = hooks(&name, Some(metrics.clone()), schemas.clone(), Some(offsets.clone()));
         let owner = Owner { tenant: &key.tenant, connector: &key.name, name: name.clone() };
-        let chain = Chain::make(&shared, &owner, &plan, hooks.clone(), schemas.clone()).await?;
+        let chain = Chain::make(&shared, &owner, &plan, hooks.clone(), schemas.clone(), metrics.clone()).await?;
+        let errors = Errors::of(&shared, &plan, (&key.name, task), metrics.clone()).await?;
         let bound = &plan.connector;
         let instance = shared
             .instances
@@ -184,6 +191,7 @@ impl SourceTask {
             guest_config,
             instance,
             chain,
+            errors,
             schemas,
             outbox,
             reports,
@@ -329,15 +337,12 @@ impl SourceTask {
         let mut view = View::new(self.workspace.take().unwrap_or_default(), self.plan.converters.json);
         view.push_batch(&batch, &self.schemas.lock());
         self.chain.run(&mut view).await.map_err(|error| failure(&error))?;
-        let mut encoded = Encoded {
-            id,
-            bytes: Vec::with_capacity(arena.len()),
-            topics: Vec::new(),
-            records: Vec::with_capacity(view.len()),
-            headers: Vec::new(),
-        };
+        let mut encoded = Encoded::new(id, arena.len());
+        encoded.records.reserve(view.len());
         self.encode(&mut view, &mut encoded);
-        policy::judge(&view, &self.plan.config.errors, &self.metrics, &self.name)?;
+        let letters = self.originals(&batch, &view);
+        self.errors.judge(&view, &self.chain, |record| original(&letters, &batch, &view, record))?;
+        self.errors.settle().await?;
         let mut dropped = 0;
         for record in (0..view.len()).filter(|&record| !view.is_live(record)) {
             dropped += usize::from(view.is_dropped(record));
@@ -353,7 +358,7 @@ impl SourceTask {
         Ok(records)
     }
 
-    fn encode(&self, view: &mut View<'_>, out: &mut Encoded) {
+    fn encode(&self, view: &mut View<'_>, out: &mut Encoded<BatchId>) {
         let schemas = self.schemas.lock();
         let converters = self.plan.converters.converters;
         for &row in view.rows().records() {
@@ -363,14 +368,10 @@ impl SourceTask {
             let first = out.headers.len();
             if view.header_count(record) > 0 {
                 let Some(headers) = view.write_headers(record, converters.header, &schemas) else { continue };
-                for (name, value) in headers {
-                    let name = append(&mut out.bytes, name.as_bytes());
-                    let value = value.map(|value| append(&mut out.bytes, &value));
-                    out.headers.push(EncodedHeader { name, value });
-                }
+                headers.iter().for_each(|(name, value)| out.push_header(name, value.as_deref()));
             }
             let (Some(key), Some(value)) = (part(key), part(value)) else { continue };
-            let topic = topic_number(&mut out.topics, view.topic(record));
+            let topic = out.topic(view.topic(record));
             out.records.push(EncodedRecord {
                 index: row,
                 topic,
@@ -383,8 +384,36 @@ impl SourceTask {
         }
     }
 
+    /// The failed records of a view as they would have been written without the chain, for the dead letter queue. What the
+    /// converters cannot write either is written as JSON, in the form of `wit/BATCH.md`.
+    fn originals(&self, batch: &BatchReader<'_>, view: &View<'_>) -> BTreeMap<usize, Original> {
+        if !self.errors.keeps_letters() || view.failures().next().is_none() {
+            return BTreeMap::new();
+        }
+        let schemas = self.schemas.lock();
+        let converters = self.plan.converters.converters;
+        let mut plain = View::new(Workspace::default(), self.plan.converters.json);
+        plain.push_batch(batch, &schemas);
+        let mut originals = BTreeMap::new();
+        for (record, _) in view.failures() {
+            let mut bytes = Vec::new();
+            let key = part(plain.write_key(record, converters.key, &schemas, &mut bytes));
+            let value = part(plain.write_value(record, converters.value, &schemas, &mut bytes));
+            let headers = plain
+                .write_headers(record, converters.header, &schemas)
+                .map(|headers| headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Vec<_>>());
+            let owned = |range: Option<Range<usize>>| range.map(|range| bytes[range].to_vec());
+            let original = match (key, value, headers) {
+                (Some(key), Some(value), Some(headers)) => Original { key: owned(key), value: owned(value), headers },
+                _ => Original { key: None, value: payload::record_json(batch, record), headers: Vec::new() },
+            };
+            originals.insert(record, original);
+        }
+        originals
+    }
+
     /// What the producer's thread says.
-    fn hear(&mut self, report: Option<Report>) -> Result<(), Failure> {
+    fn hear(&mut self, report: Option<Report<BatchId>>) -> Result<(), Failure> {
         match report {
             Some(Report::Written(written)) => self.written(written),
             Some(Report::Broken(error)) => Err(Failure::retriable(format!("the producer is broken: {error}"))),
@@ -392,7 +421,7 @@ impl SourceTask {
         }
     }
 
-    fn written(&mut self, Written { id, records, failures }: Written) -> Result<(), Failure> {
+    fn written(&mut self, Written { id, records, failures }: Written<BatchId>) -> Result<(), Failure> {
         self.open_batches -= 1;
         self.metrics.written(records - failures.len());
         let Some((_, first)) = failures.first() else {
@@ -529,6 +558,34 @@ impl SourceTask {
     }
 }
 
+/// A polled record as it would have been written without the chain.
+struct Original {
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+fn original<'l>(
+    originals: &'l BTreeMap<usize, Original>,
+    batch: &'l BatchReader<'_>,
+    view: &'l View<'_>,
+    record: usize,
+) -> Letter<'l> {
+    let source = batch.source_partition(record).zip(batch.source_offset(record));
+    let place = Place::Polled { topic: view.original(record).0, source };
+    let timestamp = batch.timestamp(record);
+    match originals.get(&record) {
+        None => Letter { place, timestamp, key: None, value: None, headers: Vec::new() },
+        Some(original) => Letter {
+            place,
+            timestamp,
+            key: original.key.as_deref(),
+            value: original.value.as_deref(),
+            headers: original.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
+        },
+    }
+}
+
 async fn new_guest(
     plan: &ConnectorPlan,
     instance: &InstanceSpec,
@@ -562,12 +619,6 @@ async fn flushed(flush: &mut Option<Flush>) -> (Vec<Committable>, Result<(), Str
     }
 }
 
-fn append(bytes: &mut Vec<u8>, more: &[u8]) -> std::ops::Range<usize> {
-    let start = bytes.len();
-    bytes.extend_from_slice(more);
-    start..bytes.len()
-}
-
 /// None: the record has failed.
 fn part(written: Part) -> Option<Option<std::ops::Range<usize>>> {
     match written {
@@ -575,13 +626,4 @@ fn part(written: Part) -> Option<Option<std::ops::Range<usize>>> {
         Part::Bytes(range) => Some(Some(range)),
         Part::Failed => None,
     }
-}
-
-fn topic_number(topics: &mut Vec<Box<str>>, topic: &str) -> u32 {
-    // Mostly the one before.
-    let at = topics.iter().rposition(|known| &**known == topic).unwrap_or_else(|| {
-        topics.push(topic.into());
-        topics.len() - 1
-    });
-    at as u32
 }

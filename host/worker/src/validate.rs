@@ -84,12 +84,6 @@ fn host_problems(shared: &Shared, plan: &ConnectorPlan) -> Vec<Problem> {
 /// What Connect can do and this version cannot: refused by name, never ignored.
 fn unsupported(config: &ConnectorConfig) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if config.errors.dead_letters.is_some() {
-        problems.push(Problem::new(
-            "errors.deadletterqueue.topic.name",
-            "errors.deadletterqueue.topic.name: dead letter queues are not supported yet, remove the key",
-        ));
-    }
     if let Direction::Source(source) = &config.direction {
         if source.exactly_once_required {
             problems.push(Problem::new(
