@@ -29,13 +29,26 @@ pub(crate) struct Chain {
     schemas: Arc<TaskSchemas>,
     errors: ErrorPolicy,
     metrics: Arc<TaskMetrics>,
-    /// Which step each record of the last batch failed in, by its number in the batch.
-    culprits: HashMap<usize, usize>,
+    culprits: Culprits,
+}
+
+/// In which step each failed record of the last batch failed.
+#[derive(Debug, Default)]
+pub(crate) struct Culprits {
+    /// Of each step, as the configuration names it.
+    classes: Vec<String>,
+    /// By the record's number in the batch.
+    steps: HashMap<usize, usize>,
+}
+
+impl Culprits {
+    /// The class of the step in which a record failed.
+    pub(crate) fn class(&self, record: usize) -> Option<&str> {
+        self.steps.get(&record).map(|&step| self.classes[step].as_str())
+    }
 }
 
 struct RunningStep {
-    /// As the configuration names it.
-    class: String,
     transform: Guest<TransformInstance>,
     reshapes: Reshapes,
     condition: Option<RunningCondition>,
@@ -69,48 +82,53 @@ impl Chain {
             steps.push(RunningStep::make(shared, owner, step, plan.config.sandbox, &hooks).await?);
         }
         let errors = plan.config.errors.clone();
-        Ok(Chain { steps, columns: ColumnsWriter::new(), schemas, errors, metrics, culprits: HashMap::new() })
+        let classes = plan.chain.iter().map(|step| step.class.clone()).collect();
+        let culprits = Culprits { classes, ..Culprits::default() };
+        Ok(Chain { steps, columns: ColumnsWriter::new(), schemas, errors, metrics, culprits })
     }
 
-    /// Lets every step work on the records that are still live. An error concerns the batch as a whole; records that fail
-    /// alone are marked in the view.
+    /// Lets every step work on the records that are still live. Where a step cannot do so, all records that it was to work
+    /// on fail, marked in the view like those that fail alone. An error: a crashed guest has no successor.
     pub(crate) async fn run(&mut self, view: &mut View<'_>) -> Result<(), CallError> {
-        self.culprits.clear();
+        self.culprits.steps.clear();
         let mut failed = view.failures().count();
         for (index, step) in self.steps.iter_mut().enumerate() {
             let mut retry = None;
             let mut rows = view.rows();
             while let Err(error) = step.run(view, &mut rows, &mut self.columns, &self.schemas).await {
-                let CallError::Retriable { message, after } = error else { return Err(error) };
-                match retry.get_or_insert_with(|| Retry::new(&self.errors)).next(after) {
-                    Some(wait) => {
-                        tracing::warn!(transform = step.class(), "a batch is transformed again: {message}");
+                let class = &self.culprits.classes[index];
+                if let CallError::Retriable { message, after } = &error {
+                    let retry = retry.get_or_insert_with(|| Retry::new(&self.errors));
+                    if let Some(wait) = retry.next(*after) {
+                        tracing::warn!(transform = class, "a batch is transformed again: {message}");
                         self.metrics.retried();
                         tokio::time::sleep(wait).await;
-                    }
-                    None => {
-                        fail(view, &rows, &message);
-                        break;
+                        continue;
                     }
                 }
+                if error.ends_instance() {
+                    step.revive().await?;
+                    self.metrics.recycled();
+                }
+                fail(view, &rows, &failure(&error).trace);
+                break;
             }
             if view.failures().count() > failed {
                 failed = view.failures().count();
                 for (record, _) in view.failures() {
-                    self.culprits.entry(record).or_insert(index);
+                    self.culprits.steps.entry(record).or_insert(index);
                 }
             }
         }
         Ok(())
     }
 
-    /// The class of the step in which a record of the last batch failed.
-    pub(crate) fn culprit(&self, record: usize) -> Option<&str> {
-        self.culprits.get(&record).map(|&step| self.steps[step].class())
+    /// Who is to blame for what failed in the last batch.
+    pub(crate) fn culprits(&self) -> &Culprits {
+        &self.culprits
     }
 }
 
-/// There is no time left for another attempt at what the guest could not do for now.
 fn fail(view: &mut View<'_>, rows: &Rows, message: &str) {
     for &record in rows.records() {
         let failure = Failed { stage: Stage::Transformation, kind: FailureKind::Other, message: message.to_owned() };
@@ -147,15 +165,23 @@ impl RunningStep {
         let spec = spec(&step.transform, "transform")?;
         let transform = Guest::<TransformInstance>::make(step.transform.clone(), spec).await;
         Ok(RunningStep {
-            class: step.class.clone(),
             transform: transform.map_err(|error| failure(&error))?,
             reshapes: Reshapes::default(),
             condition,
         })
     }
 
-    fn class(&self) -> &str {
-        &self.class
+    /// Replaces guests that have crashed.
+    async fn revive(&mut self) -> Result<(), CallError> {
+        if self.transform.instance.is_gone() {
+            self.transform.renew().await?;
+        }
+        if let Some(condition) = &mut self.condition
+            && condition.predicate.instance.is_gone()
+        {
+            condition.predicate.renew().await?;
+        }
+        Ok(())
     }
 
     /// Works on the rows that the condition leaves of `rows`. Changes nothing in the view when it fails, so that it can be
@@ -227,6 +253,12 @@ impl Guest<TransformInstance> {
         Ok(Guest { instance, spec, bound, plan })
     }
 
+    /// Replaces the instance. It keeps nothing between batches, so its successor simply goes on.
+    async fn renew(&mut self) -> Result<(), CallError> {
+        *self = Self::make(self.bound.clone(), self.spec.clone()).await?;
+        Ok(())
+    }
+
     /// Asks for the edits to some rows, as an arena.
     async fn apply(
         &mut self,
@@ -236,8 +268,7 @@ impl Guest<TransformInstance> {
         schemas: &TaskSchemas,
     ) -> Result<Vec<u8>, CallError> {
         if self.instance.wants_recycling().is_some() {
-            // A transform keeps nothing between batches, so its successor simply goes on.
-            *self = Self::make(self.bound.clone(), self.spec.clone()).await?;
+            self.renew().await?;
         }
         let payload = self.columns(view, rows, columns, schemas)?;
         match self.instance.apply(&payload).await? {
@@ -276,6 +307,12 @@ impl Guest<PredicateInstance> {
         Ok(Guest { instance, spec, bound, plan })
     }
 
+    /// Replaces the instance. It keeps nothing between batches, so its successor simply goes on.
+    async fn renew(&mut self) -> Result<(), CallError> {
+        *self = Self::make(self.bound.clone(), self.spec.clone()).await?;
+        Ok(())
+    }
+
     /// Asks for which rows the condition holds.
     async fn test(
         &mut self,
@@ -285,7 +322,7 @@ impl Guest<PredicateInstance> {
         schemas: &TaskSchemas,
     ) -> Result<Vec<u8>, CallError> {
         if self.instance.wants_recycling().is_some() {
-            *self = Self::make(self.bound.clone(), self.spec.clone()).await?;
+            self.renew().await?;
         }
         let payload = self.columns(view, rows, columns, schemas)?;
         self.instance.test(&payload).await

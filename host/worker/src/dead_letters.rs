@@ -21,6 +21,8 @@ use crate::shared::Shared;
 
 /// What the headers that say what went wrong begin with; Connect's.
 const PREFIX: &str = "__connect.errors.";
+/// Batches of letters that are under way.
+const OPEN_BATCHES_MAX: usize = 8;
 /// How long making the topic may take.
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -101,7 +103,8 @@ impl DeadLetters {
             ))
         })?;
         let name = format!("dlq {connector}-{task}");
-        let (outbox, reports) = Outbox::open(&name, &producer).map_err(|error| Failure::fatal(error.to_string()))?;
+        let (outbox, reports) =
+            Outbox::open(&name, &producer, OPEN_BATCHES_MAX).map_err(|error| Failure::fatal(error.to_string()))?;
         Ok(DeadLetters {
             outbox,
             reports,
@@ -112,11 +115,11 @@ impl DeadLetters {
         })
     }
 
-    /// Hands records over. They are safe after the next [`DeadLetters::settle`].
-    pub(crate) fn send(&mut self, failed: &[Failed<'_>]) -> Result<(), Failure> {
+    /// Hands records over, waiting while many are under way. They are safe after the next [`DeadLetters::settle`].
+    pub(crate) async fn send(&mut self, failed: &[Failed<'_>]) -> Result<(), Failure> {
         self.metrics.dead_lettered(failed.len());
-        while let Ok(report) = self.reports.try_recv() {
-            self.hear(report)?;
+        while self.open >= OPEN_BATCHES_MAX {
+            self.wait().await?;
         }
         let context = self.context.as_ref().map(|(connector, task)| (connector.as_str(), task.as_str()));
         let batch = encode(&self.topic, context, failed);
@@ -128,12 +131,16 @@ impl DeadLetters {
     /// Waits until Kafka has every letter. What it refuses fails the task: nothing is dropped silently.
     pub(crate) async fn settle(&mut self) -> Result<(), Failure> {
         while self.open > 0 {
-            match self.reports.recv().await {
-                Some(report) => self.hear(report)?,
-                None => return Err(Failure::retriable("the producer of the dead letter queue has ended")),
-            }
+            self.wait().await?;
         }
         Ok(())
+    }
+
+    async fn wait(&mut self) -> Result<(), Failure> {
+        match self.reports.recv().await {
+            Some(report) => self.hear(report),
+            None => Err(Failure::retriable("the producer of the dead letter queue has ended")),
+        }
     }
 
     fn hear(&mut self, report: Report<()>) -> Result<(), Failure> {

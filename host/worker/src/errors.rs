@@ -8,7 +8,7 @@ use tidegate_config::converter::Part;
 use tidegate_herder::Failure;
 use tidegate_record::view::{FailureKind, Stage, View};
 
-use crate::chain::Chain;
+use crate::chain::Culprits;
 use crate::dead_letters::{DeadLetters, Letter};
 use crate::metrics::TaskMetrics;
 use crate::plan::ConnectorPlan;
@@ -89,10 +89,10 @@ impl Errors {
     }
 
     /// Decides about the records of a view that failed in a converter or transform. `original` is the record as it came.
-    pub(crate) fn judge<'a>(
+    pub(crate) async fn judge<'a>(
         &mut self,
         view: &'a View<'_>,
-        chain: &'a Chain,
+        culprits: &'a Culprits,
         original: impl Fn(usize) -> Letter<'a>,
     ) -> Result<(), Failure> {
         let mut failures: Vec<_> = view.failures().collect();
@@ -110,7 +110,7 @@ impl Errors {
                         Stage::KeyConverter => &classes.key,
                         Stage::ValueConverter => &classes.value,
                         Stage::HeaderConverter => &classes.header,
-                        Stage::Transformation => chain.culprit(record).unwrap_or_default(),
+                        Stage::Transformation => culprits.class(record).unwrap_or_default(),
                     },
                     exception: exception(failure.kind),
                     message: &failure.message,
@@ -118,14 +118,17 @@ impl Errors {
                 record: original(record),
             })
             .collect();
-        let decided = self.decide(&failed);
+        let decided = self.decide(&failed).await;
         drop(failed);
         self.classes = classes;
         decided
     }
 
     /// Decides about records that the sink will never take: each with the sink's words.
-    pub(crate) fn refused<'a>(&mut self, refused: impl Iterator<Item = (&'a str, Letter<'a>)>) -> Result<(), Failure> {
+    pub(crate) async fn refused<'a>(
+        &mut self,
+        refused: impl Iterator<Item = (&'a str, Letter<'a>)>,
+    ) -> Result<(), Failure> {
         let class = std::mem::take(&mut self.classes.connector);
         let failed: Vec<Failed<'_>> = refused
             .map(|(message, record)| Failed {
@@ -133,13 +136,13 @@ impl Errors {
                 record,
             })
             .collect();
-        let decided = self.decide(&failed);
+        let decided = self.decide(&failed).await;
         drop(failed);
         self.classes.connector = class;
         decided
     }
 
-    fn decide(&mut self, failed: &[Failed<'_>]) -> Result<(), Failure> {
+    async fn decide(&mut self, failed: &[Failed<'_>]) -> Result<(), Failure> {
         let Some(first) = failed.first() else { return Ok(()) };
         self.metrics.failed(failed.len());
         if self.policy.log || !self.policy.tolerate_all {
@@ -156,7 +159,7 @@ impl Errors {
         }
         self.metrics.skipped(failed.len());
         match &mut self.letters {
-            Some(letters) => letters.send(failed),
+            Some(letters) => letters.send(failed).await,
             None => Ok(()),
         }
     }

@@ -10,8 +10,6 @@ use tidegate_kafka::{
 };
 use tokio::sync::mpsc;
 
-/// Batches that are encoded and not yet handed to librdkafka.
-const BATCHES_WAITING: usize = 2;
 /// How long one wait for room or for acknowledgements takes, so that new batches and the end are noticed.
 const STEP: Duration = Duration::from_millis(5);
 
@@ -102,13 +100,15 @@ pub(crate) struct Outbox<I> {
 pub(crate) struct Ended;
 
 impl<I: Copy + Send + 'static> Outbox<I> {
-    /// Opens the producer and starts its thread.
+    /// Opens the producer and starts its thread. The caller sees to it that no more than `open_max` batches are without
+    /// an answer.
     pub(crate) fn open(
         task: &str,
         settings: &ClientSettings,
+        open_max: usize,
     ) -> Result<(Outbox<I>, mpsc::UnboundedReceiver<Report<I>>), KafkaError> {
         let producer = Producer::open(settings)?;
-        let (batches, waiting) = sync_channel(BATCHES_WAITING);
+        let (batches, waiting) = sync_channel(open_max);
         // Unbounded but small: at most one report per batch that is open, and the task bounds those.
         let (reports, received) = mpsc::unbounded_channel();
         let courier = Courier { producer, waiting, reports, open: Vec::new(), outcomes: Vec::new() };
@@ -118,7 +118,7 @@ impl<I: Copy + Send + 'static> Outbox<I> {
         Ok((Outbox { batches }, received))
     }
 
-    /// Gives a batch away. Does not block while the task keeps to its bound on open batches.
+    /// Gives a batch away. Never blocks, as there is room for every batch that may be open.
     pub(crate) fn send(&self, batch: Encoded<I>) -> Result<(), Ended> {
         self.batches.send(batch).map_err(|_| Ended)
     }
@@ -202,6 +202,10 @@ impl<I: Copy> Courier<I> {
                     let _ = self.reports.send(Report::Broken(error));
                     return;
                 }
+            }
+            // With Kafka away nothing is reported, and so nothing else says that nobody listens any more.
+            if self.reports.is_closed() {
+                return;
             }
             self.producer.poll_acks(Duration::ZERO, &mut self.outcomes);
             if !self.report() {

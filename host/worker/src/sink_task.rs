@@ -2,9 +2,14 @@
 //!
 //! The task is one thread that owns the consumer. It reads and transforms the next batch while the guest, on the engine's
 //! threads, delivers the one before; librdkafka fetches ahead meanwhile. One batch is under way at a time, so order is
-//! kept, and everything that concerns offsets first waits for it ("settles").
+//! kept, and everything that concerns offsets first waits for it ("settles"). Where that leads elsewhere than forward, as
+//! after a lost connection, the consumer is rewound, and whoever has a batch in hand drops it ([`Flow::Rewound`]): it is
+//! read again.
 
-use std::collections::BTreeMap;
+mod delivery;
+mod positions;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,14 +22,12 @@ use tidegate_kafka::{
     Timestamp, TopicPartition,
 };
 use tidegate_record::batch::{self, BatchWriter};
-use tidegate_record::view::{Message, Rows, View, Workspace};
+use tidegate_record::view::{Message, View, Workspace};
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
 use crate::chain::Chain;
 use crate::connector::failure;
 use crate::control::{self, Command, Control, Killed, TaskHandle};
-use crate::dead_letters::{Letter, Place};
 use crate::errors::Errors;
 use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
 use crate::metrics::{TaskId, TaskKind, TaskMetrics};
@@ -32,6 +35,8 @@ use crate::payload;
 use crate::plan::ConnectorPlan;
 use crate::policy::Backoff;
 use crate::shared::Shared;
+use crate::sink_task::delivery::{Delivered, Put, Records, UnderWay, letter};
+use crate::sink_task::positions::Positions;
 
 /// Records in a batch where nobody says otherwise.
 const BATCH_RECORDS: usize = 1_000;
@@ -39,8 +44,6 @@ const BATCH_RECORDS: usize = 1_000;
 const POLL_WAIT: Duration = Duration::from_millis(50);
 /// A sink that gets nothing is called this often, so that it can flush by time.
 const TICK: Duration = Duration::from_secs(1);
-/// Without polling for this long a waiting task shows the group that it is alive.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long commits and the farewell to the group may take.
 const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -71,35 +74,22 @@ impl From<KafkaError> for End {
 
 type Step<T> = Result<T, End>;
 
-/// A batch that the guest is delivering.
-struct UnderWay {
-    put: JoinHandle<Delivered>,
-    /// Where the consumer stands once it is accepted.
-    positions: Vec<PartitionOffset>,
-    /// None: the batch is a tick, without records.
-    records: Option<Records>,
+/// What to do about a batch that the guest wants to have again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Deliver it until it is taken.
+    Endless,
+    /// Drop it, to be read again: somebody waits who must not wait for the target.
+    Once,
 }
 
-/// What a batch under way was made of.
-struct Records {
-    messages: MessageBatch,
-    /// Which of the messages are in the batch, in its order.
-    rows: Rows,
-    /// How many of the rows the guest has taken already.
-    taken: usize,
-}
-
-impl Records {
-    fn left(&self) -> usize {
-        self.rows.len() - self.taken
-    }
-}
-
-/// What comes back from the engine's threads: the guest, the batch in case it must be delivered again, and the answer.
-struct Delivered {
-    guest: SinkInstance,
-    batch: Payload,
-    answer: Result<Outcome, CallError>,
+/// Where things stand after a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// As before.
+    On,
+    /// The consumer reads from other offsets now: a batch that was read before is void.
+    Rewound,
 }
 
 struct SinkTask {
@@ -108,8 +98,10 @@ struct SinkTask {
     plan: ConnectorPlan,
     guest_config: tidegate_engine::Config,
     instance: InstanceSpec,
-    /// None while it delivers.
+    /// None while it delivers, and when it is lost.
     guest: Option<SinkInstance>,
+    /// Why the guest has to be replaced by one that connects anew.
+    lost: Option<CallError>,
     under_way: Option<UnderWay>,
     chain: Chain,
     errors: Errors,
@@ -122,13 +114,12 @@ struct SinkTask {
     metrics: Arc<TaskMetrics>,
     batch_records: usize,
     is_paused: bool,
-    /// Next offsets of what the guest has accepted, by partition.
-    accepted: BTreeMap<(String, i32), i64>,
-    committed: BTreeMap<(String, i32), i64>,
+    positions: Positions,
+    /// What the guest does not want to be read.
+    paused_by_guest: BTreeSet<(String, i32)>,
     flush_interval: Duration,
     commit_at: Instant,
     called_at: Instant,
-    polled_at: Instant,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
@@ -192,13 +183,13 @@ impl SinkTask {
             workspace: Some(Workspace::default()),
             writer: BatchWriter::new(encoding, encoding),
             guest: Some(guest),
+            lost: None,
             under_way: None,
             is_paused: spec.target == tidegate_herder::Target::Paused,
-            accepted: BTreeMap::new(),
-            committed: BTreeMap::new(),
+            positions: Positions::default(),
+            paused_by_guest: BTreeSet::new(),
             commit_at: now + flush_interval,
             called_at: now,
-            polled_at: now,
             stop: None,
             shared,
             name,
@@ -223,14 +214,13 @@ impl SinkTask {
             }
         };
         let done = self.stop.take();
+        if !matches!(end, End::Killed)
+            && let Err(End::Failed(failure)) = self.farewell()
+        {
+            tracing::warn!(task = self.name, "the task stopped, but not cleanly: {}", failure.trace);
+        }
         let outcome = match end {
-            End::Stopped => {
-                if let Err(End::Failed(failure)) = self.part() {
-                    tracing::warn!(task = self.name, "the task stopped, but not cleanly: {}", failure.trace);
-                }
-                Ok(())
-            }
-            End::Killed => Ok(()),
+            End::Stopped | End::Killed => Ok(()),
             End::Failed(failure) => Err(failure),
         };
         let _ = self.consumer.close(KAFKA_TIMEOUT);
@@ -243,9 +233,8 @@ impl SinkTask {
     /// One time round: commands, then records or whatever else the consumer brings, then what is due by time.
     fn turn(&mut self) -> Step<()> {
         self.obey()?;
-        self.polled_at = Instant::now();
         match self.consumer.poll(self.batch_records, POLL_WAIT)? {
-            Polled::Records(batch) if batch.is_empty() => self.settle()?,
+            Polled::Records(batch) if batch.is_empty() => drop(self.settle(Patience::Endless)?),
             Polled::Records(batch) => self.deliver(batch)?,
             Polled::Rebalance(rebalance) => self.rebalance(rebalance)?,
             Polled::EndOfPartition { .. } => {}
@@ -254,15 +243,17 @@ impl SinkTask {
         for result in self.consumer.take_commit_results() {
             if let Err(error) = result {
                 tracing::warn!(task = self.name, "offsets were not committed: {error}");
-                self.committed.clear();
+                self.positions.nothing_committed();
             }
         }
         let now = Instant::now();
         if now >= self.commit_at {
+            self.settle(Patience::Endless)?;
             self.commit(false)?;
+            self.recover()?;
         }
-        if !self.is_paused && !self.accepted.is_empty() && now.duration_since(self.called_at) >= TICK {
-            self.settle()?;
+        if !self.is_paused && !self.positions.is_empty() && now.duration_since(self.called_at) >= TICK {
+            self.settle(Patience::Endless)?;
             let tick = self.empty_batch()?;
             self.put(tick, Vec::new(), None)?;
         }
@@ -276,6 +267,7 @@ impl SinkTask {
         while let Ok(command) = self.control.commands.try_recv() {
             match command {
                 Command::Pause(reply) => {
+                    self.settle(Patience::Endless)?;
                     self.commit(false)?;
                     self.is_paused = true;
                     self.consumer.pause(&self.consumer.assignment()?)?;
@@ -283,7 +275,7 @@ impl SinkTask {
                 }
                 Command::Resume(reply) => {
                     self.is_paused = false;
-                    self.consumer.resume(&self.consumer.assignment()?)?;
+                    self.read_on()?;
                     let _ = reply.send(());
                 }
                 Command::Stop(_, reply) => {
@@ -295,13 +287,29 @@ impl SinkTask {
         Ok(())
     }
 
+    /// Lets the consumer read what neither the operator nor the guest holds back.
+    fn read_on(&mut self) -> Step<()> {
+        let mut partitions = self.consumer.assignment()?;
+        partitions.retain(|at| !self.paused_by_guest.contains(&(at.topic.clone(), at.partition)));
+        if !self.is_paused {
+            self.consumer.resume(&partitions)?;
+        }
+        Ok(())
+    }
+
+    fn note_read(&mut self, batch: &MessageBatch) {
+        for run in batch.runs() {
+            self.positions.read(run.topic, run.partition, batch.get(run.range.start).offset());
+        }
+    }
+
     /// Decodes and transforms a batch while the one before is delivered, then hands it over.
     fn deliver(&mut self, batch: MessageBatch) -> Step<()> {
+        self.note_read(&batch);
         let positions = positions_after(&batch);
         let workspace = self.workspace.take().unwrap_or_default();
         let mut view = View::new(workspace, self.plan.converters.json);
         let bytes = fill(&mut view, &batch, &self.plan.converters.converters, &self.schemas);
-        self.metrics.read(batch.len(), bytes);
         let applied = self.runtime.block_on(self.control.unless_killed(self.chain.run(&mut view)))?;
         applied.map_err(|error| failure(&error))?;
 
@@ -310,13 +318,18 @@ impl SinkTask {
         self.writer.clear();
         let rows = view.write_batch(&rows, key, value, &self.schemas.lock(), &mut self.writer);
         let dropped = (0..view.len()).filter(|&record| view.is_dropped(record)).count();
+        if self.settle(Patience::Endless)? == Flow::Rewound || self.renew()? == Flow::Rewound {
+            self.workspace = Some(view.into_workspace());
+            return Ok(());
+        }
+        // Only now, when the batch is sure to go on: it would be judged again after a rewind.
+        let judged = self.errors.judge(&view, self.chain.culprits(), |record| letter(batch.get(record)));
+        self.runtime.block_on(self.control.unless_killed(judged))??;
+        self.metrics.read(batch.len(), bytes);
         self.metrics.filtered(dropped);
-        self.errors.judge(&view, &self.chain, |record| letter(batch.get(record)))?;
         self.workspace = Some(view.into_workspace());
-
-        self.settle()?;
         if rows.is_empty() {
-            self.accept(positions);
+            self.positions.accept(&positions);
             return Ok(());
         }
         let payload = self.finish_batch()?;
@@ -344,207 +357,270 @@ impl SinkTask {
 
     /// Lets the guest deliver a batch on the engine's threads.
     fn put(&mut self, batch: Payload, positions: Vec<PartitionOffset>, records: Option<Records>) -> Step<()> {
-        let mut guest = self.recycled()?;
-        let put = self.shared.engine.spawn(async move {
-            let answer = guest.put(&batch).await;
-            Delivered { guest, batch, answer }
-        });
+        let guest = self.guest.take().ok_or_else(|| Failure::fatal("the plugin instance is gone"))?;
+        let put = Put::begin(&self.shared.engine, guest, batch);
         self.called_at = Instant::now();
         self.under_way = Some(UnderWay { put, positions, records });
         Ok(())
     }
 
-    /// Waits until the batch that is under way is accepted, delivering it again as often as the guest asks.
-    fn settle(&mut self) -> Step<()> {
+    /// Waits for the batch that is under way. Rewound: it was not taken as a whole, and is read again.
+    fn settle(&mut self, patience: Patience) -> Step<Flow> {
         let mut backoff = Backoff::default();
         while let Some(UnderWay { mut put, positions, mut records }) = self.under_way.take() {
-            let waited = self.runtime.block_on(self.control.unless_killed(&mut put));
-            let Delivered { mut guest, batch, answer } = match waited {
-                Ok(done) => done.map_err(|error| Failure::fatal(format!("delivering a batch crashed: {error}")))?,
-                Err(killed) => {
-                    put.abort();
-                    return Err(killed.into());
-                }
-            };
-            self.obey_guest(&mut guest)?;
+            let done = self.runtime.block_on(self.control.unless_killed(&mut put))?;
+            let Delivered { mut guest, batch, answer } =
+                done.map_err(|error| Failure::fatal(format!("delivering a batch crashed: {error}")))?;
+            let requests = guest.take_requests();
             self.guest = Some(guest);
             let (batch, after, message) = match answer {
                 Ok(outcome) => {
                     let refused = self.refuse(&outcome, records.as_ref())?;
-                    match outcome.retry_from {
-                        None => {
-                            self.metrics.written(records.map_or(0, |records| records.left().saturating_sub(refused)));
-                            self.accept(positions);
-                            return Ok(());
-                        }
-                        Some(from) => {
-                            let rest = payload::suffix(&batch, from as usize).map_err(Failure::fatal)?;
-                            let taken = (from as usize).min(records.as_ref().map_or(0, Records::left));
-                            if let Some(records) = &mut records {
-                                records.taken += taken;
-                            }
-                            self.metrics.written(taken.saturating_sub(refused));
-                            (
-                                rest,
-                                Duration::from_millis(outcome.retry_after_ms.into()),
-                                "not everything was taken".to_owned(),
-                            )
-                        }
+                    let Some(from) = outcome.retry_from else {
+                        self.metrics.written(records.map_or(0, |records| records.left().saturating_sub(refused)));
+                        self.positions.accept(&positions);
+                        return self.heed(requests);
+                    };
+                    let rest = payload::suffix(&batch, from as usize).map_err(Failure::fatal)?;
+                    let taken = (from as usize).min(records.as_ref().map_or(0, Records::left));
+                    if let Some(records) = &mut records {
+                        records.taken += taken;
                     }
+                    self.metrics.written(taken.saturating_sub(refused));
+                    (rest, Duration::from_millis(outcome.retry_after_ms.into()), "not everything was taken".to_owned())
                 }
                 Err(CallError::Retriable { message, after }) => (batch, after, message),
-                Err(CallError::ConnectionLost(message)) => {
-                    tracing::warn!(task = self.name, "connection lost: {message}");
-                    self.rest(&mut backoff, Duration::ZERO)?;
-                    return self.reconnect();
+                Err(error @ CallError::ConnectionLost(_)) => {
+                    self.lose(error);
+                    if patience == Patience::Endless {
+                        self.recover()?;
+                    }
+                    return Ok(Flow::Rewound);
                 }
                 Err(error) => return Err(failure(&error).into()),
             };
             tracing::warn!(task = self.name, "a batch is delivered again: {message}");
             self.metrics.retried();
-            if self.rest(&mut backoff, after)? {
-                // The group moved partitions meanwhile: the batch is read again from what is still ours.
-                return self.rewind();
+            let mut flow = self.heed(requests)?;
+            match patience {
+                Patience::Once => flow = Flow::Rewound,
+                Patience::Endless => {
+                    if self.back_off(&mut backoff, after)? == Flow::Rewound {
+                        flow = Flow::Rewound;
+                    }
+                }
+            }
+            if self.lost.is_some() {
+                // A command or a rebalance during the wait found it gone.
+                self.recover()?;
+                return Ok(Flow::Rewound);
+            }
+            if flow == Flow::Rewound {
+                // What the guest did not take is read again.
+                if patience == Patience::Endless {
+                    self.seek(&self.positions.rewind())?;
+                }
+                return Ok(Flow::Rewound);
             }
             self.put(batch, positions, records)?;
         }
-        Ok(())
+        Ok(Flow::On)
     }
 
     /// Decides about the records that the guest will never take; answers how many they are.
     fn refuse(&mut self, outcome: &Outcome, records: Option<&Records>) -> Step<usize> {
         let Some(records) = records else { return Ok(0) };
-        let refused = outcome.rejected.iter().filter_map(|rejection| {
-            let row = *records.rows.records().get(records.taken + rejection.index as usize)?;
-            Some((rejection.message.as_str(), letter(records.messages.get(row as usize))))
-        });
-        self.errors.refused(refused)?;
+        let refused = outcome
+            .rejected
+            .iter()
+            .filter_map(|rejection| Some((rejection.message.as_str(), records.letter(rejection.index)?)));
+        let judged = self.errors.refused(refused);
+        self.runtime.block_on(self.control.unless_killed(judged))??;
         Ok(outcome.rejected.len())
     }
 
-    fn accept(&mut self, positions: Vec<PartitionOffset>) {
-        for position in positions {
-            self.accepted.insert((position.topic, position.partition), position.offset);
-        }
-    }
-
-    /// Waits before a call is made again, staying a member of the group and open to commands. True if the assignment
-    /// changed.
-    fn rest(&mut self, backoff: &mut Backoff, asked: Duration) -> Step<bool> {
+    /// Waits before a call is made again, staying a member of the group and open to commands. Rewound: the assignment
+    /// changed, or something was read that has to be read again.
+    fn back_off(&mut self, backoff: &mut Backoff, asked: Duration) -> Step<Flow> {
         let max = Duration::from_millis(self.plan.config.errors.retry_delay_max_ms);
         let until = Instant::now() + backoff.next(asked, max, fastrand::f64());
-        let mut is_moved = false;
+        let mut flow = Flow::On;
+        self.consumer.pause(&self.consumer.assignment()?)?;
         while Instant::now() < until {
             self.obey()?;
-            std::thread::sleep(POLL_WAIT.min(until.saturating_duration_since(Instant::now())));
-            if self.polled_at.elapsed() >= KEEPALIVE {
-                self.polled_at = Instant::now();
-                self.consumer.pause(&self.consumer.assignment()?)?;
-                while let Polled::Rebalance(rebalance) = self.consumer.poll(1, Duration::ZERO)? {
+            let wait = POLL_WAIT.min(until.saturating_duration_since(Instant::now()));
+            match self.consumer.poll(1, wait)? {
+                Polled::Records(batch) if batch.is_empty() => {}
+                Polled::Records(batch) => {
+                    self.note_read(&batch);
+                    flow = Flow::Rewound;
+                }
+                Polled::Rebalance(rebalance) => {
                     self.rebalance(rebalance)?;
-                    is_moved = true;
+                    self.consumer.pause(&self.consumer.assignment()?)?;
+                    flow = Flow::Rewound;
                 }
-                if !self.is_paused {
-                    self.consumer.resume(&self.consumer.assignment()?)?;
-                }
+                Polled::EndOfPartition { .. } => {}
+                Polled::Trouble(error) => tracing::warn!(task = self.name, "{error}"),
             }
         }
-        Ok(is_moved)
+        self.read_on()?;
+        Ok(flow)
     }
 
-    /// Reads on from what the guest has accepted, or from what is committed where it has accepted nothing.
-    fn rewind(&mut self) -> Step<()> {
-        let assignment = self.consumer.assignment()?;
-        let mut offsets = Vec::new();
-        let mut unknown = Vec::new();
-        for at in assignment {
-            match self.accepted.get(&(at.topic.clone(), at.partition)) {
-                Some(&offset) => offsets.push(at.at(offset)),
-                None => unknown.push(at),
+    /// Reads on from these offsets.
+    fn seek(&mut self, targets: &[PartitionOffset]) -> Step<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        while let Err(error) = self.consumer.seek(targets, KAFKA_TIMEOUT) {
+            if !error.is_retriable() {
+                return Err(error.into());
             }
+            tracing::warn!(task = self.name, "reading on from earlier offsets takes another attempt: {error}");
+            self.obey()?;
         }
-        if !unknown.is_empty() {
-            offsets.extend(self.consumer.committed(&unknown, KAFKA_TIMEOUT)?);
-        }
-        Ok(self.consumer.seek(&offsets, KAFKA_TIMEOUT)?)
+        Ok(())
     }
 
-    /// A new guest, from the last commit on.
-    fn reconnect(&mut self) -> Step<()> {
+    /// The guest has to be replaced; [`SinkTask::recover`] does so.
+    fn lose(&mut self, error: CallError) {
         self.guest = None;
-        let guest = self.new_guest()?;
-        self.guest = Some(guest);
-        self.accepted = self.committed.clone();
-        let assignment = self.consumer.assignment()?;
-        self.open(&assignment)?;
-        self.rewind()
+        self.lost = Some(error);
     }
 
-    fn new_guest(&mut self) -> Step<SinkInstance> {
-        let plugin = &self.plan.connector.component.plugin;
-        let made = self.runtime.block_on(self.control.unless_killed(async {
-            let mut guest = SinkInstance::new(plugin, &self.instance).await?;
-            guest.start(&self.guest_config).await?;
-            Ok::<_, CallError>(guest)
-        }))?;
-        Ok(made.map_err(|error| failure(&error))?)
-    }
-
-    /// The guest, or a fresh one when it has grown: what it holds is committed first.
-    fn recycled(&mut self) -> Step<SinkInstance> {
-        let wants = self.guest.as_ref().and_then(SinkInstance::wants_recycling);
-        if let Some(reason) = wants {
-            tracing::info!(task = self.name, ?reason, "the plugin instance is replaced");
-            self.commit(true)?;
-            let assignment = self.consumer.assignment()?;
-            if let Some(mut old) = self.guest.take() {
-                // What it holds is committed; how it takes its leave changes nothing.
-                let partitions = guest_partitions(&assignment);
-                let parting = async {
-                    let _ = old.close(&partitions).await;
-                    let _ = old.stop().await;
-                };
-                self.runtime.block_on(self.control.unless_killed(parting))?;
-            }
-            self.metrics.recycled();
-            self.guest = Some(self.new_guest()?);
-            self.open(&assignment)?;
-        }
-        self.guest.take().ok_or_else(|| Failure::fatal("the plugin instance is gone").into())
-    }
-
-    /// What the guest asked of its consumer during its last call.
-    fn obey_guest(&mut self, guest: &mut SinkInstance) -> Step<()> {
-        for request in guest.take_requests() {
-            match request {
-                SinkRequest::Pause(partitions) => self.consumer.pause(&kafka_partitions(&partitions))?,
-                SinkRequest::Resume(partitions) => self.consumer.resume(&kafka_partitions(&partitions))?,
-                SinkRequest::Seek(positions) => self.consumer.seek(&kafka_positions(&positions), KAFKA_TIMEOUT)?,
-                SinkRequest::Commit => self.commit_at = Instant::now(),
+    /// Where the connection to the target is lost: a new guest, as soon as one can be had, is given everything that is
+    /// not durable.
+    fn recover(&mut self) -> Step<()> {
+        let mut backoff = Backoff::default();
+        while let Some(lost) = self.lost.take() {
+            let after = match &lost {
+                CallError::Retriable { after, .. } => *after,
+                CallError::ConnectionLost(_) | CallError::Unavailable(_) => Duration::ZERO,
+                error => return Err(failure(error).into()),
+            };
+            tracing::warn!(task = self.name, "the target is connected to again: {lost}");
+            self.metrics.retried();
+            self.back_off(&mut backoff, after)?;
+            match self.new_guest()? {
+                Ok((guest, opened)) => {
+                    self.guest = Some(guest);
+                    let (targets, _) = self.positions.restart(&opened);
+                    self.seek(&targets)?;
+                }
+                Err(error) => self.lost = Some(error),
             }
         }
         Ok(())
     }
 
-    /// Tells the guest about partitions; where it names positions, reading goes on from there.
-    fn open(&mut self, partitions: &[TopicPartition]) -> Step<BTreeMap<(String, i32), i64>> {
-        let Some(mut guest) = self.guest.take() else { return Ok(BTreeMap::new()) };
+    /// Makes a guest that has all partitions of the task, and answers where the target says each goes on.
+    fn new_guest(&mut self) -> Step<Result<(SinkInstance, Vec<PartitionOffset>), CallError>> {
+        let plugin = &self.plan.connector.component.plugin;
+        let partitions = guest_partitions(&self.consumer.assignment()?);
+        let made = self.runtime.block_on(self.control.unless_killed(async {
+            let mut guest = SinkInstance::new(plugin, &self.instance).await?;
+            guest.start(&self.guest_config).await?;
+            let opened = guest.open(&partitions).await?;
+            Ok((guest, kafka_positions(&opened)))
+        }))?;
+        Ok(made)
+    }
+
+    /// Replaces a guest that has grown, after it has made durable what it holds. What it could not, the next one is given
+    /// again.
+    fn renew(&mut self) -> Step<Flow> {
+        let Some(reason) = self.guest.as_ref().and_then(SinkInstance::wants_recycling) else { return Ok(Flow::On) };
+        tracing::info!(task = self.name, ?reason, "the plugin instance is replaced");
+        self.commit(true)?;
+        if self.lost.is_some() {
+            self.recover()?;
+            return Ok(Flow::Rewound);
+        }
+        let partitions = guest_partitions(&self.consumer.assignment()?);
+        if let Some(mut old) = self.guest.take() {
+            // How it takes its leave changes nothing: what is not durable comes again.
+            let parting = async {
+                let _ = old.close(&partitions).await;
+                let _ = old.stop().await;
+            };
+            self.runtime.block_on(self.control.unless_killed(parting))?;
+        }
+        self.metrics.recycled();
+        match self.new_guest()? {
+            Ok((guest, opened)) => {
+                self.guest = Some(guest);
+                let (targets, moved) = self.positions.restart(&opened);
+                if !moved {
+                    return Ok(Flow::On);
+                }
+                self.seek(&targets)?;
+            }
+            Err(error) => {
+                self.lost = Some(error);
+                self.recover()?;
+            }
+        }
+        Ok(Flow::Rewound)
+    }
+
+    /// Does what the guest asked of its consumer during its last call.
+    fn heed(&mut self, requests: Vec<SinkRequest>) -> Step<Flow> {
+        let mut flow = Flow::On;
+        for request in requests {
+            match request {
+                SinkRequest::Pause(partitions) => {
+                    let partitions = kafka_partitions(&partitions);
+                    self.paused_by_guest.extend(partitions.iter().map(|at| (at.topic.clone(), at.partition)));
+                    self.consumer.pause(&partitions)?;
+                }
+                SinkRequest::Resume(partitions) => {
+                    for at in kafka_partitions(&partitions) {
+                        self.paused_by_guest.remove(&(at.topic, at.partition));
+                    }
+                    self.read_on()?;
+                }
+                SinkRequest::Seek(positions) => {
+                    let targets = kafka_positions(&positions);
+                    self.positions.set(&targets);
+                    self.seek(&targets)?;
+                    flow = Flow::Rewound;
+                }
+                SinkRequest::Commit => self.commit_at = Instant::now(),
+            }
+        }
+        Ok(flow)
+    }
+
+    /// Tells the guest about partitions that come; answers where the target says they go on.
+    fn open(&mut self, partitions: &[TopicPartition]) -> Step<Result<Vec<PartitionOffset>, CallError>> {
+        let Some(mut guest) = self.guest.take() else { return Ok(Ok(Vec::new())) };
         let opened = self.runtime.block_on(self.control.unless_killed(guest.open(&guest_partitions(partitions))))?;
-        self.obey_guest(&mut guest)?;
+        let requests = guest.take_requests();
         self.guest = Some(guest);
-        let positions = opened.map_err(|error| failure(&error))?;
-        Ok(kafka_positions(&positions).into_iter().map(|at| ((at.topic, at.partition), at.offset)).collect())
+        self.heed(requests)?;
+        Ok(opened.map(|positions| kafka_positions(&positions)))
     }
 
     fn rebalance(&mut self, rebalance: Rebalance) -> Step<()> {
         let partitions = rebalance.partitions().to_vec();
         tracing::info!(task = self.name, kind = ?rebalance.kind(), ?partitions, "partitions move");
+        // The group waits for an answer, and until it has one the consumer cannot be polled: no waiting for the target.
+        let flow = self.settle(Patience::Once)?;
         match rebalance.kind() {
             RebalanceKind::Assigned => {
-                self.settle()?;
-                let known = self.open(&partitions)?;
+                partitions.iter().for_each(|at| self.positions.assign(at));
+                let opened = match self.open(&partitions)? {
+                    Ok(opened) => opened,
+                    Err(error) => {
+                        self.lose(error);
+                        Vec::new()
+                    }
+                };
+                self.positions.set(&opened);
                 self.consumer.accept_from(rebalance, |topic, partition| {
-                    known.get(&(topic.to_owned(), partition)).map(|&offset| StartOffset::At(offset))
+                    let named = opened.iter().find(|at| at.topic == topic && at.partition == partition)?;
+                    Some(StartOffset::At(named.offset))
                 })?;
                 if self.is_paused {
                     self.consumer.pause(&partitions)?;
@@ -557,19 +633,23 @@ impl SinkTask {
             }
             RebalanceKind::Lost => {
                 // Whoever has the partitions now has read from the last commit; what is in hand is theirs.
-                self.settle()?;
                 self.close_partitions(&partitions)?;
                 self.consumer.accept(rebalance)?;
             }
         }
-        Ok(())
+        if self.lost.is_some() {
+            self.recover()
+        } else if flow == Flow::Rewound {
+            self.seek(&self.positions.rewind())
+        } else {
+            Ok(())
+        }
     }
 
     fn close_partitions(&mut self, partitions: &[TopicPartition]) -> Step<()> {
         for at in partitions {
-            let key = (at.topic.clone(), at.partition);
-            self.accepted.remove(&key);
-            self.committed.remove(&key);
+            self.positions.revoke(at);
+            self.paused_by_guest.remove(&(at.topic.clone(), at.partition));
         }
         if let Some(mut guest) = self.guest.take() {
             let closed =
@@ -580,61 +660,45 @@ impl SinkTask {
         Ok(())
     }
 
-    /// Makes the guest's work durable and commits how far it is.
+    /// Makes durable what the guest has accepted, and commits how far that is. The guest may be lost over it.
     fn commit(&mut self, wait: bool) -> Step<()> {
-        self.settle()?;
         self.commit_at = Instant::now() + self.flush_interval;
-        if self.accepted == self.committed {
+        if self.positions.is_committed() {
             return Ok(());
         }
         self.runtime.block_on(self.control.unless_killed(self.errors.settle()))??;
         let Some(mut guest) = self.guest.take() else { return Ok(()) };
         let answer = self.runtime.block_on(self.control.unless_killed(guest.pre_commit()))?;
-        self.obey_guest(&mut guest)?;
+        let requests = guest.take_requests();
         self.guest = Some(guest);
-        let durable = match answer {
-            Ok(None) => self.accepted.clone(),
-            Ok(Some(positions)) => self.within_accepted(&positions),
+        match answer {
+            Ok(None) => self.positions.all_durable(),
+            Ok(Some(positions)) => self.positions.durable(&kafka_positions(&positions)),
             Err(CallError::Retriable { message, .. }) => {
                 tracing::warn!(task = self.name, "offsets are not committed now: {message}");
+            }
+            Err(error @ CallError::ConnectionLost(_)) => {
+                self.lose(error);
                 return Ok(());
             }
             Err(error) => return Err(failure(&error).into()),
+        }
+        let moved = self.positions.to_commit();
+        let sent = match wait {
+            true => self.consumer.commit_sync(&moved, KAFKA_TIMEOUT),
+            false => self.consumer.commit_async(&moved),
         };
-        let moved: Vec<_> = durable
-            .iter()
-            .filter(|(at, offset)| self.committed.get(*at) != Some(*offset))
-            .map(|((topic, partition), offset)| PartitionOffset::new(topic.clone(), *partition, *offset))
-            .collect();
-        if moved.is_empty() {
-            return Ok(());
+        match sent {
+            Ok(()) => self.positions.committed(&moved),
+            Err(error) => tracing::warn!(task = self.name, "offsets were not committed: {error}"),
         }
-        if wait {
-            if let Err(error) = self.consumer.commit_sync(&moved, KAFKA_TIMEOUT) {
-                tracing::warn!(task = self.name, "offsets were not committed: {error}");
-                return Ok(());
-            }
-        } else {
-            self.consumer.commit_async(&moved)?;
-        }
-        self.committed.extend(durable);
+        self.heed(requests)?;
         Ok(())
     }
 
-    /// A sink may hold offsets back, but not commit what it was never given.
-    fn within_accepted(&self, positions: &[Position]) -> BTreeMap<(String, i32), i64> {
-        kafka_positions(positions)
-            .into_iter()
-            .filter_map(|at| {
-                let key = (at.topic, at.partition);
-                let accepted = *self.accepted.get(&key)?;
-                (at.offset <= accepted).then_some((key, at.offset))
-            })
-            .collect()
-    }
-
-    /// The end on request: deliver, commit, say goodbye.
-    fn part(&mut self) -> Step<()> {
+    /// The end: what is under way is delivered and committed, partitions are given back, the guest stops.
+    fn farewell(&mut self) -> Step<()> {
+        self.settle(Patience::Once)?;
         self.commit(true)?;
         let assignment = self.consumer.assignment()?;
         self.close_partitions(&assignment)?;
@@ -706,17 +770,6 @@ fn fill<'b>(
         }
     }
     bytes
-}
-
-/// A message as it came, should it not be possible to process it.
-fn letter(message: tidegate_kafka::Message<'_>) -> Letter<'_> {
-    Letter {
-        place: Place::Consumed { topic: message.topic(), partition: message.partition(), offset: message.offset() },
-        timestamp: message.timestamp().millis(),
-        key: message.key(),
-        value: message.value(),
-        headers: message.headers().filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value))).collect(),
-    }
 }
 
 /// Where each partition stands after a batch.

@@ -41,8 +41,11 @@ const BATCH_BYTES: u32 = 512 << 10;
 const POLL_WAIT_MS: u32 = 100;
 /// Pause after a poll that brought nothing.
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
-/// Batches that are polled and not yet acknowledged.
+/// With so many batches that are not acknowledged no poll begins; one may be under way.
 const OPEN_BATCHES_MAX: usize = 32;
+
+/// Pause after offsets could not be stored.
+const FLUSH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the guest is.
 enum Guest {
@@ -52,21 +55,39 @@ enum Guest {
     Polling(Polling),
     /// Here, and it has nothing more.
     Ended(Box<SourceInstance>),
-    /// To be replaced once everything is acknowledged and committed.
-    Retiring(Box<SourceInstance>, Instant),
+    /// To be replaced, not before this time, once everything is acknowledged and committed. None: it is gone already.
+    Retiring(Option<Box<SourceInstance>>, Instant),
+    /// A successor is being made on the engine's threads.
+    Starting(Starting),
     /// Between two states; nobody sees this.
     Away,
 }
 
 type Polled = (Box<SourceInstance>, Result<Payload, CallError>);
+type Started = Result<Box<SourceInstance>, CallError>;
 
 /// A poll under way. Dropping it drops the call.
 struct Polling(JoinHandle<Polled>);
+
+/// A start under way. Dropping it drops the call.
+struct Starting(JoinHandle<Started>);
 
 impl Drop for Polling {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What comes back from the engine's threads.
+enum Heard {
+    Polled(Polled),
+    Started(Started),
 }
 
 /// Offsets on their way into the store.
@@ -94,6 +115,8 @@ struct SourceTask {
     flush: Option<Flush>,
     flush_at: Instant,
     flush_interval: Duration,
+    /// Storing failed a moment ago.
+    flush_not_before: Instant,
     /// Offsets that became durable and that the guest was not told about yet.
     news: Vec<SourceOffset>,
     metrics: Arc<TaskMetrics>,
@@ -173,7 +196,8 @@ impl SourceTask {
         let client = shared
             .producer(&plan.config.original, &format!("connector-producer-{name}"))
             .map_err(|invalid| Failure::fatal(crate::host::first_problem(&invalid.problems)))?;
-        let (outbox, reports) = Outbox::open(&name, &client).map_err(|error| Failure::fatal(error.to_string()))?;
+        let (outbox, reports) =
+            Outbox::open(&name, &client, OPEN_BATCHES_MAX + 1).map_err(|error| Failure::fatal(error.to_string()))?;
         let flush_interval = shared.flush_interval(&plan.config);
         Ok(SourceTask {
             guest: Guest::Idle(guest, Instant::now()),
@@ -182,6 +206,7 @@ impl SourceTask {
             tracker: OffsetTracker::new(),
             flush: None,
             flush_at: Instant::now() + flush_interval,
+            flush_not_before: Instant::now(),
             news: Vec::new(),
             backoff: Backoff::default(),
             is_paused: spec.target == Target::Paused,
@@ -204,7 +229,8 @@ impl SourceTask {
     async fn run(&mut self, commands: &mut mpsc::Receiver<Command>) -> End {
         loop {
             self.poll_if_due();
-            let poll_at = self.poll_at();
+            self.replace_if_due();
+            let due = self.due();
             let step = tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -216,13 +242,13 @@ impl SourceTask {
                 },
                 report = self.reports.recv() => self.hear(report),
                 stored = flushed(&mut self.flush) => self.flushed(stored),
-                (guest, polled) = polled(&mut self.guest) => self.polled(guest, polled).await,
-                () = sleep_until(poll_at.unwrap_or(self.flush_at)), if poll_at.is_some() => Ok(()),
+                heard = heard(&mut self.guest) => match heard {
+                    Ok(Heard::Polled((guest, answer))) => self.polled(guest, answer).await,
+                    Ok(Heard::Started(started)) => self.started(started),
+                    Err(crash) => Err(crash),
+                },
+                () = sleep_until(due.unwrap_or(self.flush_at)), if due.is_some() => Ok(()),
                 () = sleep_until(self.flush_at), if self.flush.is_none() => { self.begin_flush(); Ok(()) }
-            };
-            let step = match step {
-                Ok(()) => self.replace_if_drained().await,
-                Err(failure) => Err(failure),
             };
             if let Err(failure) = step {
                 return End::Failed(failure);
@@ -230,12 +256,18 @@ impl SourceTask {
         }
     }
 
-    /// When the guest is to be polled again, if it waits for that.
-    fn poll_at(&self) -> Option<Instant> {
+    /// When the guest is to be polled or replaced, if it waits for a time.
+    fn due(&self) -> Option<Instant> {
         match &self.guest {
             Guest::Idle(_, at) if self.may_poll() => Some(*at),
+            Guest::Retiring(_, at) if self.is_quiet() => Some((*at).max(self.flush_not_before)),
             _ => None,
         }
+    }
+
+    /// Whether nothing that was polled is under way, into Kafka or into the store of offsets.
+    fn is_quiet(&self) -> bool {
+        self.open_batches == 0 && self.flush.is_none()
     }
 
     fn may_poll(&self) -> bool {
@@ -266,19 +298,14 @@ impl SourceTask {
         }
     }
 
-    async fn polled(
-        &mut self,
-        guest: Result<Box<SourceInstance>, Failure>,
-        answer: Result<Payload, CallError>,
-    ) -> Result<(), Failure> {
-        let guest = guest?;
+    async fn polled(&mut self, guest: Box<SourceInstance>, answer: Result<Payload, CallError>) -> Result<(), Failure> {
         let now = Instant::now();
         match answer {
             Ok(payload) => {
                 self.backoff = Backoff::default();
                 let is_tired = guest.wants_recycling().is_some();
                 // The next poll begins before this batch is worked on, so that both go on at once.
-                self.guest = if is_tired { Guest::Retiring(guest, now) } else { Guest::Idle(guest, now) };
+                self.guest = if is_tired { Guest::Retiring(Some(guest), now) } else { Guest::Idle(guest, now) };
                 self.poll_if_due();
                 let records = self.process(payload).await?;
                 let pause = self.pause_between_polls();
@@ -302,7 +329,8 @@ impl SourceTask {
             }
             Err(CallError::ConnectionLost(message)) => {
                 tracing::warn!(task = self.name, "connection lost: {message}");
-                self.guest = Guest::Retiring(guest, now + self.wait(Duration::ZERO));
+                self.guest = Guest::Retiring(Some(guest), now + self.wait(Duration::ZERO));
+                self.begin_flush();
                 Ok(())
             }
             Err(error) => Err(failure(&error)),
@@ -341,7 +369,7 @@ impl SourceTask {
         encoded.records.reserve(view.len());
         self.encode(&mut view, &mut encoded);
         let letters = self.originals(&batch, &view);
-        self.errors.judge(&view, &self.chain, |record| original(&letters, &batch, &view, record))?;
+        self.errors.judge(&view, self.chain.culprits(), |record| original(&letters, &batch, &view, record)).await?;
         self.errors.settle().await?;
         let mut dropped = 0;
         for record in (0..view.len()).filter(|&record| !view.is_live(record)) {
@@ -471,34 +499,48 @@ impl SourceTask {
             Err(error) => {
                 tracing::warn!(task = self.name, "offsets were not committed: {error}");
                 self.tracker.restore(taken);
+                self.flush_not_before = Instant::now() + FLUSH_PAUSE;
+                self.flush_at = self.flush_at.min(self.flush_not_before);
             }
         }
         Ok(())
     }
 
     /// A guest that is to be replaced is, once nothing of its is under way: its successor starts from what is committed.
-    async fn replace_if_drained(&mut self) -> Result<(), Failure> {
-        let Guest::Retiring(_, at) = &self.guest else { return Ok(()) };
-        if self.open_batches > 0 {
-            return Ok(());
+    fn replace_if_due(&mut self) {
+        if !matches!(self.guest, Guest::Retiring(..)) || !self.is_quiet() || Instant::now() < self.flush_not_before {
+            return;
         }
-        let at = *at;
         self.begin_flush();
-        while self.flush.is_some() {
-            let stored = flushed(&mut self.flush).await;
-            self.flushed(stored)?;
-            self.begin_flush();
+        match std::mem::replace(&mut self.guest, Guest::Away) {
+            Guest::Retiring(old, at) if at <= Instant::now() && self.is_quiet() => {
+                self.tracker.clear();
+                self.news.clear();
+                let successor = new_guest(&self.plan, &self.instance, &self.guest_config);
+                self.guest = Guest::Starting(Starting(self.shared.engine.spawn(async move {
+                    if let Some(mut old) = old {
+                        // How it takes its leave changes nothing.
+                        let _ = old.stop().await;
+                    }
+                    successor.await
+                })));
+            }
+            other => self.guest = other,
         }
-        sleep_until(at).await;
-        if let Guest::Retiring(mut old, _) = std::mem::replace(&mut self.guest, Guest::Away) {
-            let _ = old.stop().await;
-        }
-        self.tracker.clear();
-        self.news.clear();
-        self.metrics.recycled();
-        match new_guest(&self.plan, &self.instance, &self.guest_config).await {
+    }
+
+    fn started(&mut self, started: Started) -> Result<(), Failure> {
+        match started {
             Ok(guest) => {
+                self.metrics.recycled();
                 self.guest = Guest::Idle(guest, Instant::now());
+                Ok(())
+            }
+            Err(error @ (CallError::ConnectionLost(_) | CallError::Retriable { .. } | CallError::Unavailable(_))) => {
+                let asked = if let CallError::Retriable { after, .. } = &error { *after } else { Duration::ZERO };
+                tracing::warn!(task = self.name, "the source is connected to again: {error}");
+                self.metrics.retried();
+                self.guest = Guest::Retiring(None, Instant::now() + self.wait(asked));
                 Ok(())
             }
             Err(error) => Err(failure(&error)),
@@ -508,18 +550,23 @@ impl SourceTask {
     /// The end on request: what is under way is written, its offsets committed, the guest stopped.
     async fn part(&mut self) {
         let mut guest = match std::mem::replace(&mut self.guest, Guest::Away) {
-            Guest::Idle(guest, _) | Guest::Ended(guest) | Guest::Retiring(guest, _) => Some(guest),
+            Guest::Idle(guest, _) | Guest::Ended(guest) => Some(guest),
+            Guest::Retiring(guest, _) => guest,
             polling @ Guest::Polling(_) => {
                 self.guest = polling;
-                let (guest, answer) = polled(&mut self.guest).await;
-                if let Ok(payload) = answer
-                    && let Err(failure) = self.process(payload).await
-                {
-                    tracing::warn!(task = self.name, "the last batch was not written: {}", failure.trace);
+                match heard(&mut self.guest).await {
+                    Ok(Heard::Polled((guest, answer))) => {
+                        if let Ok(payload) = answer
+                            && let Err(failure) = self.process(payload).await
+                        {
+                            tracing::warn!(task = self.name, "the last batch was not written: {}", failure.trace);
+                        }
+                        Some(guest)
+                    }
+                    _ => None,
                 }
-                guest.ok()
             }
-            Guest::Away => None,
+            Guest::Starting(_) | Guest::Away => None,
         };
         while self.open_batches > 0 {
             let report = self.reports.recv().await;
@@ -586,25 +633,29 @@ fn original<'l>(
     }
 }
 
-async fn new_guest(
+/// Makes and starts a guest. Borrows nothing, so that it can run elsewhere.
+fn new_guest(
     plan: &ConnectorPlan,
     instance: &InstanceSpec,
     config: &tidegate_engine::Config,
-) -> Result<Box<SourceInstance>, CallError> {
-    let mut guest = SourceInstance::new(&plan.connector.component.plugin, instance).await?;
-    guest.start(config).await?;
-    Ok(Box::new(guest))
+) -> impl Future<Output = Started> + Send + use<> {
+    let (component, instance, config) = (plan.connector.component.clone(), instance.clone(), config.clone());
+    async move {
+        let mut guest = SourceInstance::new(&component.plugin, &instance).await?;
+        guest.start(&config).await?;
+        Ok(Box::new(guest))
+    }
 }
 
-/// The answer of a poll under way; never ready when there is none.
-async fn polled(guest: &mut Guest) -> (Result<Box<SourceInstance>, Failure>, Result<Payload, CallError>) {
-    let Guest::Polling(polling) = guest else { return std::future::pending().await };
-    let done = Pin::new(&mut polling.0).await;
+/// What becomes of a poll or a start under way; never ready when there is none.
+async fn heard(guest: &mut Guest) -> Result<Heard, Failure> {
+    let heard = match guest {
+        Guest::Polling(polling) => Pin::new(&mut polling.0).await.map(Heard::Polled),
+        Guest::Starting(starting) => Pin::new(&mut starting.0).await.map(Heard::Started),
+        _ => return std::future::pending().await,
+    };
     *guest = Guest::Away;
-    match done {
-        Ok((guest, answer)) => (Ok(guest), answer),
-        Err(error) => (Err(Failure::fatal(format!("polling the source crashed: {error}"))), Err(CallError::Gone)),
-    }
+    heard.map_err(|error| Failure::fatal(format!("a call of the source crashed: {error}")))
 }
 
 /// What became of a flush under way; never ready when there is none.

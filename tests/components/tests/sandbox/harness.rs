@@ -28,7 +28,7 @@ pub(crate) fn engine() -> &'static Engine {
 
 pub(crate) fn guest() -> &'static [u8] {
     static GUEST: OnceLock<Vec<u8>> = OnceLock::new();
-    GUEST.get_or_init(|| tidegate_components::build_guest(kept()))
+    GUEST.get_or_init(|| tidegate_components::build_guest("guest", kept()))
 }
 
 pub(crate) fn plugin() -> &'static Plugin {

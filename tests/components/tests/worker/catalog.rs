@@ -2,50 +2,22 @@
 //! another, with another box of plugins; and what lies in `plugin.path` is there like an uploaded plugin.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use tidegate_config::worker::{Mode, WorkerConfig};
-use tidegate_engine::{CompilerCommand, Digest, Engine, EngineConfig};
+use tidegate_engine::Digest;
 use tidegate_herder::cluster::{ConnectorKey, Instance};
 use tidegate_herder::{
     Config, ConnectorKind, ConnectorSpec, Failure, Plugins, Reporter, RunId, Target, TaskHost, ValidateRequest,
 };
-use tidegate_worker::{Catalog, Metrics, OffsetStore, Origin, Worker, WorkerParts};
+use tidegate_worker::Origin;
 use tokio::sync::mpsc;
 
-/// One life of a program: the plugins in its box, and the worker that runs them.
-struct Life {
-    engine: Engine,
-    catalog: Arc<Catalog>,
-    worker: Worker,
+use crate::life::{Life, kept, pin};
+
+fn begin(directory: &Path, in_the_box: &[u8]) -> Life {
+    Life::begin(directory, in_the_box, "127.0.0.1:9", &[])
 }
 
 impl Life {
-    fn begin(directory: &Path, in_the_box: &[u8]) -> Life {
-        let compiler = CompilerCommand { program: env!("CARGO_BIN_EXE_compile-child").into(), args: Vec::new() };
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cwasm");
-        let engine = Engine::start(EngineConfig::new(compiler, cache)).unwrap();
-        let catalog = Arc::new(Catalog::open(engine.clone(), directory.join("plugins")).unwrap());
-        engine.handle().block_on(catalog.add_bundled(in_the_box)).unwrap();
-        let offsets = directory.join("offsets");
-        let settings = [
-            ("bootstrap.servers", "127.0.0.1:9"),
-            ("key.converter", "org.apache.kafka.connect.storage.StringConverter"),
-            ("value.converter", "org.apache.kafka.connect.storage.StringConverter"),
-            ("offset.storage.file.filename", offsets.to_str().unwrap()),
-        ];
-        let (config, _) = WorkerConfig::check(Mode::Standalone, &settings.into_iter().collect(), "/").unwrap();
-        let worker = Worker::new(WorkerParts {
-            config,
-            directory: "/".to_owned(),
-            engine: engine.clone(),
-            catalog: catalog.clone(),
-            offsets: OffsetStore::in_file(&offsets).unwrap(),
-            metrics: Arc::new(Metrics::default()),
-        });
-        Life { engine, catalog, worker }
-    }
-
     /// What a configuration is pinned to when it is written.
     fn write(&self, pinned: &Plugins) -> Plugins {
         let request =
@@ -83,10 +55,6 @@ fn two_builds() -> (Vec<u8>, Vec<u8>) {
     (earlier, now)
 }
 
-fn pin(bytes: &[u8]) -> Plugins {
-    Plugins::from([("connector".to_owned(), tidegate_herder::Digest(Digest::of(bytes).to_string()))])
-}
-
 fn stored(directory: &Path, bytes: &[u8]) -> PathBuf {
     directory.join(format!("plugins/bundled/{}.wasm", Digest::of(bytes)))
 }
@@ -95,10 +63,10 @@ fn stored(directory: &Path, bytes: &[u8]) -> PathBuf {
 fn a_connector_keeps_its_bytes_when_the_program_is_upgraded_and_new_ones_get_the_new() {
     let directory = tempfile::tempdir().unwrap();
     let (earlier, now) = two_builds();
-    let first = Life::begin(directory.path(), &earlier).write(&Plugins::new());
+    let first = begin(directory.path(), &earlier).write(&Plugins::new());
     assert_eq!(first, pin(&earlier));
 
-    let upgraded = Life::begin(directory.path(), &now);
+    let upgraded = begin(directory.path(), &now);
     assert_eq!(upgraded.write(&Plugins::new()), pin(&now), "a new connector");
     upgraded.start(&first).unwrap();
     let origin = |bytes: &[u8]| upgraded.catalog.pinned(&Digest::of(bytes).to_string()).unwrap().origin;
@@ -111,10 +79,10 @@ fn a_connector_keeps_its_bytes_when_the_program_is_upgraded_and_new_ones_get_the
 fn a_connector_whose_bytes_are_lost_fails_and_says_so_until_it_is_configured_anew() {
     let directory = tempfile::tempdir().unwrap();
     let (earlier, now) = two_builds();
-    Life::begin(directory.path(), &earlier);
+    begin(directory.path(), &earlier);
     std::fs::remove_file(stored(directory.path(), &earlier)).unwrap();
 
-    let upgraded = Life::begin(directory.path(), &now);
+    let upgraded = begin(directory.path(), &now);
     let failure = upgraded.start(&pin(&earlier)).unwrap_err().trace;
     let expected = format!("\"FileStreamSource\" is pinned to sha256:{}", Digest::of(&earlier));
     assert!(failure.contains(&expected) && failure.contains("hint: upload that component again"), "{failure}");
@@ -125,10 +93,10 @@ fn a_connector_whose_bytes_are_lost_fails_and_says_so_until_it_is_configured_ane
 fn stored_bytes_that_were_damaged_are_not_run() {
     let directory = tempfile::tempdir().unwrap();
     let (earlier, now) = two_builds();
-    Life::begin(directory.path(), &earlier);
+    begin(directory.path(), &earlier);
     std::fs::write(stored(directory.path(), &earlier), &now).unwrap();
 
-    let failure = Life::begin(directory.path(), &now).start(&pin(&earlier)).unwrap_err().trace;
+    let failure = begin(directory.path(), &now).start(&pin(&earlier)).unwrap_err().trace;
     assert!(failure.contains("do not have the digest"), "{failure}");
 }
 
@@ -136,7 +104,7 @@ fn stored_bytes_that_were_damaged_are_not_run() {
 fn a_pin_that_is_no_digest_names_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let (_, now) = two_builds();
-    let life = Life::begin(directory.path(), &now);
+    let life = begin(directory.path(), &now);
     let outside = Plugins::from([("connector".to_owned(), tidegate_herder::Digest("../bundled/x".to_owned()))]);
     std::fs::write(directory.path().join("plugins/bundled/x.wasm"), &now).unwrap();
     assert!(life.start(&outside).unwrap_err().trace.contains("which this worker does not have"));
@@ -146,8 +114,8 @@ fn a_pin_that_is_no_digest_names_no_file() {
 fn what_lies_in_plugin_path_is_found_and_what_is_no_plugin_or_takes_a_name_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let (_, now) = two_builds();
-    let life = Life::begin(directory.path(), &now);
-    let guest = tidegate_components::build_guest(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    let life = begin(directory.path(), &now);
+    let guest = tidegate_components::build_guest("guest", kept());
     let found = directory.path().join("connectors");
     std::fs::create_dir_all(found.join("a-plugin-of-its-own")).unwrap();
     std::fs::write(found.join("a-plugin-of-its-own/bad.wasm"), &guest).unwrap();

@@ -1,0 +1,86 @@
+//! A batch on its way into a sink: what it was made of, and the call that delivers it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tidegate_engine::{CallError, Engine, Outcome, Payload, SinkInstance};
+use tidegate_kafka::{Message, MessageBatch, PartitionOffset};
+use tidegate_record::view::Rows;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::dead_letters::{Letter, Place};
+
+/// A batch that the guest is delivering.
+pub(super) struct UnderWay {
+    pub(super) put: Put,
+    /// Where the consumer stands once it is accepted.
+    pub(super) positions: Vec<PartitionOffset>,
+    /// None: the batch is a tick, without records.
+    pub(super) records: Option<Records>,
+}
+
+/// What a batch under way was made of.
+pub(super) struct Records {
+    pub(super) messages: MessageBatch,
+    /// Which of the messages are in the batch, in its order.
+    pub(super) rows: Rows,
+    /// How many of the rows the guest has taken already.
+    pub(super) taken: usize,
+}
+
+impl Records {
+    /// How many records the guest was given last.
+    pub(super) fn left(&self) -> usize {
+        self.rows.len() - self.taken
+    }
+
+    /// The message behind a record of what the guest was given last.
+    pub(super) fn letter(&self, index: u32) -> Option<Letter<'_>> {
+        let row = *self.rows.records().get(self.taken + index as usize)?;
+        Some(letter(self.messages.get(row as usize)))
+    }
+}
+
+/// What comes back from the engine's threads: the guest, the batch in case it must be delivered again, and the answer.
+pub(super) struct Delivered {
+    pub(super) guest: SinkInstance,
+    pub(super) batch: Payload,
+    pub(super) answer: Result<Outcome, CallError>,
+}
+
+/// A put on the engine's threads. Dropping it drops the call, so that nothing is written behind a successor's back.
+pub(super) struct Put(JoinHandle<Delivered>);
+
+impl Put {
+    pub(super) fn begin(engine: &Engine, mut guest: SinkInstance, batch: Payload) -> Put {
+        Put(engine.spawn(async move {
+            let answer = guest.put(&batch).await;
+            Delivered { guest, batch, answer }
+        }))
+    }
+}
+
+impl Future for Put {
+    type Output = Result<Delivered, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl Drop for Put {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A message as it came, should it not be possible to process it.
+pub(super) fn letter(message: Message<'_>) -> Letter<'_> {
+    Letter {
+        place: Place::Consumed { topic: message.topic(), partition: message.partition(), offset: message.offset() },
+        timestamp: message.timestamp().millis(),
+        key: message.key(),
+        value: message.value(),
+        headers: message.headers().filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value))).collect(),
+    }
+}

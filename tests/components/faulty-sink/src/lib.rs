@@ -1,0 +1,96 @@
+//! A sink whose target fails by script. It appends the values of its records to a file; before each call that has to do
+//! with the target it takes the next word off its script, which is a file as well, so that it outlives the instance.
+//!
+//! Words: `ok`; `lost`, `retry` and `trap` for any call; `part` (a put takes the first half of the batch); `grow` (the
+//! instance keeps memory until it is to be replaced).
+
+use std::io::Write;
+
+use tidegate_sdk::{Config, Definition, Encoding, Error, Key, Outcome, Position, Result, SinkBatch, SinkTask};
+
+struct FaultySink {
+    file: String,
+    script: String,
+    /// Whether values are held in memory until they are to be made durable.
+    holds: bool,
+    held: Vec<u8>,
+    grown: Vec<Vec<u8>>,
+}
+
+impl FaultySink {
+    fn next_word(&self) -> Result<String> {
+        let script = std::fs::read_to_string(&self.script).map_err(Error::fatal)?;
+        let (word, rest) = script.split_once(' ').unwrap_or((&script, ""));
+        std::fs::write(&self.script, rest).map_err(Error::fatal)?;
+        Ok(word.to_owned())
+    }
+
+    fn fail(word: &str) -> Result<()> {
+        match word {
+            "lost" => Err(Error::ConnectionLost("the target is gone".to_owned())),
+            "retry" => Err(Error::retriable("the target is busy")),
+            "trap" => panic!("told to"),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_held(&mut self) -> Result<()> {
+        let mut file = std::fs::File::options().append(true).create(true).open(&self.file).map_err(Error::fatal)?;
+        file.write_all(&std::mem::take(&mut self.held)).map_err(Error::fatal)
+    }
+}
+
+impl SinkTask for FaultySink {
+    fn definition() -> Definition {
+        Definition::sink("FaultySink")
+            .encoding(Encoding::Text)
+            .key(Key::path_write("file").doc("What the target has."))
+            .key(Key::path_write("script").doc("What is to happen."))
+            .key(Key::boolean("hold").default("false").doc("Whether values are held until pre-commit."))
+    }
+
+    fn start(config: &Config) -> Result<Self> {
+        let sink = FaultySink {
+            file: config.string("file")?.to_owned(),
+            script: config.string("script")?.to_owned(),
+            holds: config.boolean("hold")?,
+            held: Vec::new(),
+            grown: Vec::new(),
+        };
+        Self::fail(&sink.next_word()?)?;
+        Ok(sink)
+    }
+
+    fn put(&mut self, batch: &SinkBatch<'_>, outcome: &mut Outcome) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let word = self.next_word()?;
+        Self::fail(&word)?;
+        let mut taken = batch.len();
+        match word.as_str() {
+            "part" => {
+                taken /= 2;
+                outcome.retry_from(taken, 1);
+            }
+            "grow" => self.grown.push(vec![1; 14 << 20]),
+            _ => {}
+        }
+        for record in batch.records().take(taken) {
+            self.held.extend_from_slice(record.value_bytes().unwrap_or_default());
+            self.held.push(b'\n');
+        }
+        if !self.holds {
+            self.write_held()?;
+        }
+        Ok(())
+    }
+
+    fn pre_commit(&mut self) -> Result<Option<Vec<Position>>> {
+        Self::fail(&self.next_word()?)?;
+        self.write_held()?;
+        Ok(None)
+    }
+}
+
+tidegate_sdk::export! { sinks: [FaultySink] }

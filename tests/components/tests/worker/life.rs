@@ -1,0 +1,53 @@
+//! One life of a program: the plugins in its box, and the worker that runs them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate_config::worker::{Mode, WorkerConfig};
+use tidegate_engine::{CompilerCommand, Digest, Engine, EngineConfig};
+use tidegate_herder::Plugins;
+use tidegate_worker::{Catalog, Metrics, OffsetStore, Worker, WorkerParts};
+
+/// The folder for what tests leave behind and find again: compiled code and guests.
+pub(crate) fn kept() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+pub(crate) struct Life {
+    pub(crate) engine: Engine,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) worker: Worker,
+}
+
+impl Life {
+    /// `directory` outlives the program; `more` are settings of the worker besides what it must have.
+    pub(crate) fn begin(directory: &Path, in_the_box: &[u8], bootstrap: &str, more: &[(&str, &str)]) -> Life {
+        let compiler = CompilerCommand { program: env!("CARGO_BIN_EXE_compile-child").into(), args: Vec::new() };
+        let engine = Engine::start(EngineConfig::new(compiler, kept().join("cwasm"))).unwrap();
+        let catalog = Arc::new(Catalog::open(engine.clone(), directory.join("plugins")).unwrap());
+        engine.handle().block_on(catalog.add_bundled(in_the_box)).unwrap();
+        let offsets = directory.join("offsets");
+        let mut settings = vec![
+            ("bootstrap.servers", bootstrap),
+            ("key.converter", "org.apache.kafka.connect.storage.StringConverter"),
+            ("value.converter", "org.apache.kafka.connect.storage.StringConverter"),
+            ("offset.storage.file.filename", offsets.to_str().unwrap()),
+        ];
+        settings.extend(more);
+        let (config, _) = WorkerConfig::check(Mode::Standalone, &settings.into_iter().collect(), "/").unwrap();
+        let worker = Worker::new(WorkerParts {
+            config,
+            directory: "/".to_owned(),
+            engine: engine.clone(),
+            catalog: catalog.clone(),
+            offsets: OffsetStore::in_file(&offsets).unwrap(),
+            metrics: Arc::new(Metrics::default()),
+        });
+        Life { engine, catalog, worker }
+    }
+}
+
+/// The pins of a connector that consists of nothing but this component.
+pub(crate) fn pin(bytes: &[u8]) -> Plugins {
+    Plugins::from([("connector".to_owned(), tidegate_herder::Digest(Digest::of(bytes).to_string()))])
+}

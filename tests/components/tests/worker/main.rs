@@ -1,0 +1,5 @@
+//! A worker with real guests, without the control plane: what its catalog keeps, and what its tasks do when things fail.
+
+mod catalog;
+mod life;
+mod sink;
