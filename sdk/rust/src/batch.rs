@@ -143,7 +143,7 @@ impl Record {
 }
 
 /// The schema that a value of a plain type has when none is given.
-fn plain_schema(value: &Value) -> SchemaId {
+pub(crate) fn plain_schema(value: &Value) -> SchemaId {
     match value {
         Value::Int8(_) => SchemaId::INT8,
         Value::Int16(_) => SchemaId::INT16,
@@ -216,6 +216,11 @@ impl SourceBatch {
     pub fn new(encoding: Encoding, limits: PollLimits) -> SourceBatch {
         let encoding = if encoding == Encoding::Raw { ENCODING_RAW } else { ENCODING_TLV };
         SourceBatch::with_encoding(encoding, limits)
+    }
+
+    /// The answer of a converter to a batch of this many bytes.
+    pub(crate) fn of_converter(encoding: Encoding, bytes: usize) -> SourceBatch {
+        SourceBatch::new(encoding, PollLimits { records_max: RECORDS_MAX, bytes_max: bytes, wait_ms: 0 })
     }
 
     /// A batch as the host writes it for a sink, where `text` is possible too.
@@ -338,6 +343,22 @@ impl SourceBatch {
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn set_offset(&mut self, offset: i64) {
         column(&mut self.offset, self.count - 1, &(-1_i64).to_le_bytes()).extend_from_slice(&offset.to_le_bytes());
+    }
+
+    /// Adds a record that a converter could not convert.
+    pub(crate) fn push_failed(&mut self, topic: Name, reason: &str) -> Result<()> {
+        let value = Some((SchemaId::STRING, reason.as_bytes()));
+        self.push_raw(&RawRecord { topic, timestamp: None, key: None, value, source: None })?;
+        self.flag(0b1000);
+        Ok(())
+    }
+
+    /// Adds a value that a converter made.
+    pub(crate) fn push_data(&mut self, topic: Name, schema: SchemaId, value: &Value) -> Result<()> {
+        self.check_room()?;
+        let value = self.cell(schema, value)?;
+        self.add(topic, None, [0; 3], value, None);
+        Ok(())
     }
 
     fn flag(&mut self, bits: u8) {

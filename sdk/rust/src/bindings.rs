@@ -64,3 +64,7 @@ world_of_kind! {
     /// Predicates.
     predicate, "package tidegate:sdk; world testing { export tidegate:connect/predicate@0.1.0; }"
 }
+world_of_kind! {
+    /// Converters and header converters.
+    converter, "package tidegate:sdk; world converting { export tidegate:connect/converter@0.1.0; }"
+}

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-/// One source, sink, transform or predicate that a plugin contains.
+/// One source, sink, transform, predicate or converter that a plugin contains.
 #[derive(Debug, Clone)]
 pub struct Definition {
     kind: &'static str,
@@ -70,6 +70,16 @@ impl Definition {
         Definition::new("predicate", name)
     }
 
+    /// A converter of keys and values of this name, which operators write as `key.converter` or `value.converter`.
+    pub fn converter(name: &str) -> Definition {
+        Definition::new("converter", name)
+    }
+
+    /// A converter of header values of this name, which operators write as `header.converter`.
+    pub fn header_converter(name: &str) -> Definition {
+        Definition::new("header-converter", name)
+    }
+
     /// Another name it answers to, such as a Java class name.
     #[must_use]
     pub fn alias(mut self, alias: &str) -> Definition {
@@ -122,6 +132,21 @@ impl Definition {
     /// The name that was given.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// `source`, `sink`, `transform`, `predicate`, `converter` or `header-converter`.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The other names it answers to.
+    pub fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
+    /// The documentation that was given.
+    pub fn documentation(&self) -> &str {
+        &self.doc
     }
 
     /// How whole keys and values cross.
@@ -296,7 +321,8 @@ impl Key {
         self
     }
 
-    /// Shown among Kafka Connect's own keys only when a configuration sets it.
+    /// Left out of documents, and of what a worker lists, unless a configuration sets it: a key that Kafka Connect's own
+    /// connector does not have, or one that only `task_configs` sets.
     #[must_use]
     pub fn internal(mut self) -> Key {
         self.internal = true;
@@ -311,6 +337,41 @@ impl Key {
     /// The default that was given.
     pub fn default_value(&self) -> Option<&str> {
         self.default.as_deref()
+    }
+
+    /// The type, as in `describe`.
+    pub fn type_name(&self) -> &'static str {
+        self.of_type
+    }
+
+    /// Whether it must be set.
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Whether documents leave it out.
+    pub fn is_internal(&self) -> bool {
+        self.internal
+    }
+
+    /// How prominently it is shown.
+    pub fn importance(&self) -> Importance {
+        self.importance
+    }
+
+    /// The documentation that was given.
+    pub fn documentation(&self) -> &str {
+        &self.doc
+    }
+
+    /// The only values allowed; empty: any.
+    pub fn valid_values(&self) -> &[String] {
+        &self.valid_values
+    }
+
+    /// The smallest and the largest number allowed.
+    pub fn bounds(&self) -> (Option<i64>, Option<i64>) {
+        (self.min, self.max)
     }
 
     fn to_json(&self) -> Json {

@@ -1,9 +1,10 @@
-//! The exports of the contract, served from a [`Plugin`]'s table. One running task, transform or predicate per instance.
+//! The exports of the contract, served from a [`Plugin`]'s table. One running task, transform, predicate or converter per
+//! instance.
 
 use crate::bindings::imports::tidegate::connect::types as wit;
-use crate::bindings::{plugin, predicate, sink, source, transform};
-use crate::plugin::{Pairs, Sink, Source, TransformKind};
-use crate::plugin::{PredicateKind, RunningPredicate, RunningSink, RunningSource, RunningTransform};
+use crate::bindings::{converter, plugin, predicate, sink, source, transform};
+use crate::plugin::{ConverterKind, HeaderConverterKind, Pairs, PredicateKind, Sink, Source, TransformKind};
+use crate::plugin::{RunningConverter, RunningPredicate, RunningSink, RunningSource, RunningTransform};
 use crate::transform::{Column, Place, Plan};
 use crate::{Config, Error, Plugin, PollLimits, Position, Problem, Result, SourceOffset, TopicPartition};
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ thread_local! {
     static SINK: RefCell<Option<Box<dyn RunningSink>>> = const { RefCell::new(None) };
     static TRANSFORM: RefCell<Option<Box<dyn RunningTransform>>> = const { RefCell::new(None) };
     static PREDICATE: RefCell<Option<Box<dyn RunningPredicate>>> = const { RefCell::new(None) };
+    static CONVERTER: RefCell<Option<Box<dyn RunningConverter>>> = const { RefCell::new(None) };
 }
 
 /// Makes a call to what was started or configured before.
@@ -210,6 +212,38 @@ impl<T: Exported> predicate::exports::tidegate::connect::predicate::Guest for T 
     }
 }
 
+/// The definition's name says whether keys and values or headers are converted.
+impl<T: Exported> converter::exports::tidegate::connect::converter::Guest for T {
+    fn validate(definition: String, config: Pairs) -> Vec<wit::Problem> {
+        problems(match HeaderConverterKind::find(T::PLUGIN.header_converters, &definition) {
+            Ok(kind) => Ok((kind.validate)(&kind.config(config))),
+            Err(_) => {
+                ConverterKind::find(T::PLUGIN.converters, &definition).map(|kind| (kind.validate)(&kind.config(config)))
+            }
+        })
+    }
+
+    fn configure(definition: String, config: Pairs, is_key: bool) -> Result<(), wit::Error> {
+        let converter = match HeaderConverterKind::find(T::PLUGIN.header_converters, &definition) {
+            Ok(kind) => (kind.configure)(&kind.config(config))?,
+            Err(_) => {
+                let kind = ConverterKind::find(T::PLUGIN.converters, &definition)?;
+                (kind.configure)(&kind.config(config), is_key)?
+            }
+        };
+        CONVERTER.set(Some(converter));
+        Ok(())
+    }
+
+    fn to_connect(_: String, batch: wit::Payload) -> Result<wit::Payload, wit::Error> {
+        with_running(&CONVERTER, |converter| converter.to_connect(&arena(batch)?)).map(wit::Payload::Arena)
+    }
+
+    fn from_connect(_: String, batch: wit::Payload) -> Result<wit::Payload, wit::Error> {
+        with_running(&CONVERTER, |converter| converter.from_connect(&arena(batch)?)).map(wit::Payload::Arena)
+    }
+}
+
 impl From<Problem> for wit::Problem {
     fn from(Problem { key, message }: Problem) -> wit::Problem {
         wit::Problem { key, message }
@@ -363,6 +397,7 @@ macro_rules! export {
 
             $crate::bindings::plugin::export!(Component with_types_in $crate::bindings::plugin);
             $($crate::__export_kind!($kind);)*
+            $crate::__export_converter!($($kind)*);
         };
     };
 }
@@ -383,6 +418,12 @@ macro_rules! __export_entry {
     (predicates $type:ty) => {
         $crate::plugin::PredicateKind::of::<$type>()
     };
+    (converters $type:ty) => {
+        $crate::plugin::ConverterKind::of::<$type>()
+    };
+    (header_converters $type:ty) => {
+        $crate::plugin::HeaderConverterKind::of::<$type>()
+    };
 }
 
 /// The exports of one kind; part of [`export!`](crate::export).
@@ -393,4 +434,20 @@ macro_rules! __export_kind {
     (sinks) => { $crate::bindings::sink::export!(Component with_types_in $crate::bindings::sink); };
     (transforms) => { $crate::bindings::transform::export!(Component with_types_in $crate::bindings::transform); };
     (predicates) => { $crate::bindings::predicate::export!(Component with_types_in $crate::bindings::predicate); };
+    (converters) => {};
+    (header_converters) => {};
+}
+
+/// The exports that converters and header converters share, once if there are any; part of [`export!`](crate::export).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_converter {
+    () => {};
+    (converters $($rest:ident)*) => {
+        $crate::bindings::converter::export!(Component with_types_in $crate::bindings::converter);
+    };
+    (header_converters $($rest:ident)*) => {
+        $crate::bindings::converter::export!(Component with_types_in $crate::bindings::converter);
+    };
+    ($other:ident $($rest:ident)*) => { $crate::__export_converter!($($rest)*); };
 }

@@ -1,7 +1,8 @@
-//! Write a Tidegate plugin in Rust: a source, a sink, a transform or a predicate that becomes a WebAssembly component.
+//! Write a Tidegate plugin in Rust: a source, a sink, a transform, a predicate or a converter that becomes a WebAssembly
+//! component.
 //!
-//! Implement [`SourceTask`], [`SinkTask`], [`Transform`] or [`Predicate`], list the types in [`export!`], build with
-//! `--target wasm32-wasip2`. The rest is data: a [`Definition`] describes keys and documentation, [`Record`] and [`Value`]
+//! Implement [`SourceTask`], [`SinkTask`], [`Transform`], [`Predicate`], [`Converter`] or [`HeaderConverter`], list the types
+//! in [`export!`], build with `--target wasm32-wasip2`. The rest is data: a [`Definition`] describes keys and documentation, [`Record`] and [`Value`]
 //! hide the byte format, [`Error`] says what the host does next, [`host`] is what the host offers, [`testing`] runs it all
 //! natively. `examples/` holds the smallest plugin of each kind.
 //!
@@ -11,6 +12,7 @@
 mod batch;
 mod columns;
 mod config;
+mod converter;
 mod definition;
 mod edits;
 mod error;
@@ -37,6 +39,7 @@ pub mod plugin;
 pub use batch::{Header, Name, PollLimits, RawRecord, Record, RecordRef, SinkBatch, SourceBatch};
 pub use columns::{Cell, Columns, Kind};
 pub use config::Config;
+pub use converter::{ConvertError, Converter, Data, HeaderConverter};
 pub use definition::{Definition, Encoding, Importance, Key};
 pub use edits::{Bitmap, Edits, FailureKind};
 pub use error::{Error, Malformed, Problem, Result};

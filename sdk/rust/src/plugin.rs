@@ -5,8 +5,9 @@
 
 use crate::transform::{Place, Plan};
 use crate::{
-    Columns, Config, Definition, Edits, Error, Outcome, PollLimits, Position, Predicate, Problem, Result, Schema,
-    SinkBatch, SinkTask, SourceBatch, SourceOffset, SourceTask, TopicPartition, Transform,
+    Columns, Config, ConvertError, Converter, Data, Definition, Edits, Encoding, Error, HeaderConverter, Outcome,
+    PollLimits, Position, Predicate, Problem, Result, Schema, SchemaId, SinkBatch, SinkTask, SourceBatch, SourceOffset,
+    SourceTask, TopicPartition, Transform,
 };
 use serde_json::json;
 
@@ -31,6 +32,10 @@ pub struct Plugin {
     pub transforms: &'static [TransformKind],
     /// The predicates.
     pub predicates: &'static [PredicateKind],
+    /// The converters of keys and values.
+    pub converters: &'static [ConverterKind],
+    /// The converters of header values.
+    pub header_converters: &'static [HeaderConverterKind],
 }
 
 impl Plugin {
@@ -45,6 +50,8 @@ impl Plugin {
         sinks: &[],
         transforms: &[],
         predicates: &[],
+        converters: &[],
+        header_converters: &[],
     };
 
     /// All definitions.
@@ -53,7 +60,10 @@ impl Plugin {
         let sinks = self.sinks.iter().map(|kind| kind.definition);
         let transforms = self.transforms.iter().map(|kind| kind.definition);
         let predicates = self.predicates.iter().map(|kind| kind.definition);
-        sources.chain(sinks).chain(transforms).chain(predicates).map(|definition| definition()).collect()
+        let converters = self.converters.iter().map(|kind| kind.definition);
+        let header_converters = self.header_converters.iter().map(|kind| kind.definition);
+        let all = sources.chain(sinks).chain(transforms).chain(predicates).chain(converters).chain(header_converters);
+        all.map(|definition| definition()).collect()
     }
 
     /// The JSON document of the contract's `describe`.
@@ -71,7 +81,7 @@ impl Plugin {
 /// Pairs as they cross the border.
 pub(crate) type Pairs = Vec<(String, String)>;
 
-/// The connector side of a kind: what all four have.
+/// The part of a kind that all of them have.
 macro_rules! kind {
     ($(#[$doc:meta])* $kind:ident of $bound:ident { $($field:ident: $type:ty = $of:expr,)* }) => {
         $(#[$doc])*
@@ -137,6 +147,20 @@ kind! {
     }
 }
 
+kind! {
+    /// A converter in the table of a [`Plugin`].
+    ConverterKind of Converter {
+        configure: fn(&Config, bool) -> Result<Box<dyn RunningConverter>> = configure_converter::<T>,
+    }
+}
+
+kind! {
+    /// A header converter in the table of a [`Plugin`].
+    HeaderConverterKind of HeaderConverter {
+        configure: fn(&Config) -> Result<Box<dyn RunningConverter>> = configure_header_converter::<T>,
+    }
+}
+
 fn start_source<T: SourceTask>(config: &Config) -> Result<Box<dyn RunningSource>> {
     Ok(Box::new(SourceInstance { task: T::start(config)?, encoding: T::definition().encoding_of_values() }))
 }
@@ -151,6 +175,14 @@ fn configure_transform<T: Transform>(config: &Config) -> Result<Box<dyn RunningT
 
 fn configure_predicate<T: Predicate>(config: &Config) -> Result<Box<dyn RunningPredicate>> {
     Ok(Box::new(T::configure(config)?))
+}
+
+fn configure_converter<T: Converter>(config: &Config, is_key: bool) -> Result<Box<dyn RunningConverter>> {
+    Ok(Box::new(OfRecords(T::configure(config, is_key)?)))
+}
+
+fn configure_header_converter<T: HeaderConverter>(config: &Config) -> Result<Box<dyn RunningConverter>> {
+    Ok(Box::new(OfHeaders(T::configure(config)?)))
 }
 
 /// A source task that was started.
@@ -260,4 +292,69 @@ impl<T: Predicate> RunningPredicate for T {
             false => Err(Error::fatal("a predicate answers one bit per record")),
         }
     }
+}
+
+/// A converter that was configured.
+#[allow(clippy::wrong_self_convention, reason = "the names are the contract's")]
+pub(crate) trait RunningConverter {
+    fn to_connect(&mut self, arena: &[u8]) -> Result<Vec<u8>>;
+    fn from_connect(&mut self, arena: &[u8]) -> Result<Vec<u8>>;
+}
+
+/// Two traits, whose values may be of one type.
+struct OfRecords<T>(T);
+struct OfHeaders<T>(T);
+
+impl<T: Converter> RunningConverter for OfRecords<T> {
+    fn to_connect(&mut self, arena: &[u8]) -> Result<Vec<u8>> {
+        to_connect(arena, |topic, bytes| self.0.to_connect(topic, bytes))
+    }
+
+    fn from_connect(&mut self, arena: &[u8]) -> Result<Vec<u8>> {
+        from_connect(arena, |topic, data| self.0.from_connect(topic, data))
+    }
+}
+
+impl<T: HeaderConverter> RunningConverter for OfHeaders<T> {
+    fn to_connect(&mut self, arena: &[u8]) -> Result<Vec<u8>> {
+        to_connect(arena, |topic, bytes| self.0.to_connect(topic, bytes))
+    }
+
+    fn from_connect(&mut self, arena: &[u8]) -> Result<Vec<u8>> {
+        from_connect(arena, |topic, data| self.0.from_connect(topic, data))
+    }
+}
+
+fn to_connect(
+    arena: &[u8],
+    mut convert: impl FnMut(&str, Option<&[u8]>) -> Result<Data, ConvertError>,
+) -> Result<Vec<u8>> {
+    let batch = SinkBatch::read(arena)?;
+    let mut answer = SourceBatch::of_converter(Encoding::Tlv, arena.len());
+    for record in batch.records() {
+        let topic = answer.name(record.topic())?;
+        match convert(record.topic(), record.value_bytes()) {
+            Ok(data) => answer.push_data(topic, data.schema, &data.value)?,
+            Err(ConvertError::Record(reason)) => answer.push_failed(topic, &reason)?,
+            Err(ConvertError::Call(error)) => return Err(error),
+        }
+    }
+    answer.finish()
+}
+
+fn from_connect(
+    arena: &[u8],
+    mut convert: impl FnMut(&str, Data) -> Result<Option<Vec<u8>>, ConvertError>,
+) -> Result<Vec<u8>> {
+    let batch = SinkBatch::read(arena)?;
+    let mut answer = SourceBatch::of_converter(Encoding::Raw, arena.len());
+    for record in batch.records() {
+        let topic = answer.name(record.topic())?;
+        match convert(record.topic(), Data { schema: record.value_schema(), value: record.value()? }) {
+            Ok(bytes) => answer.push_data(topic, SchemaId::OPTIONAL_BYTES, &bytes.into())?,
+            Err(ConvertError::Record(reason)) => answer.push_failed(topic, &reason)?,
+            Err(ConvertError::Call(error)) => return Err(error),
+        }
+    }
+    answer.finish()
 }

@@ -1,4 +1,5 @@
-//! Runs plugins natively, without a component and without Kafka: polls a source, puts to a sink, applies a transform.
+//! Runs plugins natively, without a component and without Kafka: polls a source, puts to a sink, applies a transform,
+//! converts.
 //!
 //! Records are JSON in the form of `wit/BATCH.md` ("As JSON"), and go through the same arenas as in a component. A schema is
 //! a number, or the JSON of a schema where one is given.
@@ -19,14 +20,18 @@
 //! ```
 
 mod columns;
+mod converter;
 mod edits;
 pub(crate) mod fake;
 mod json;
+mod readme;
 #[cfg(test)]
 mod vectors;
 
+pub use converter::ConverterHarness;
 pub use fake::{FakeHost, SinkRequest};
 pub(crate) use json::json_of;
+pub use readme::fill_readme;
 
 use crate::batch::{SinkBatch, SourceBatch};
 use crate::plugin::{Pairs, TransformKind};

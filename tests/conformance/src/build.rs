@@ -32,7 +32,7 @@ const WORLD: &str = "transform-plugin";
 pub fn hello_transform(language: Language) -> Result<Built> {
     let out = out_dir(language)?;
     match language {
-        Language::Rust => rust(&out),
+        Language::Rust => rust("hello-transform", &out).map(Built::Component),
         Language::Python => python(&out),
         Language::JavaScript => javascript(&out),
         Language::Go => go(&out),
@@ -57,12 +57,17 @@ fn out_dir(language: Language) -> Result<PathBuf> {
     Ok(dir)
 }
 
-fn rust(out: &Path) -> Result<Built> {
+/// Builds an example of the SDK for Rust.
+pub fn rust_example(name: &str) -> Result<PathBuf> {
+    rust(name, &out_dir(Language::Rust)?)
+}
+
+fn rust(example: &str, out: &Path) -> Result<PathBuf> {
     let mut cargo = clean("cargo");
     cargo.args(["build", "--locked", "--quiet", "--profile", "guest", "--target", "wasm32-wasip2"]);
-    cargo.args(["--package", "hello-transform", "--target-dir"]).arg(out).current_dir(root());
+    cargo.args(["--package", example, "--target-dir"]).arg(out).current_dir(root());
     run(&mut cargo)?;
-    Ok(Built::Component(out.join("wasm32-wasip2/guest/hello_transform.wasm")))
+    Ok(out.join("wasm32-wasip2/guest").join(format!("{}.wasm", example.replace('-', "_"))))
 }
 
 fn python(out: &Path) -> Result<Built> {
