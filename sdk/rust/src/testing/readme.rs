@@ -52,7 +52,7 @@ fn table_of(definition: &Definition) -> String {
     let rows: String = definition.keys().iter().filter(|key| !key.is_internal()).map(row).collect();
     match rows.is_empty() {
         true => "No keys.\n".to_owned(),
-        false => format!("| key | type | default | importance | |\n| --- | --- | --- | --- | --- |\n{rows}"),
+        false => format!("| key | type | default | importance | meaning |\n| --- | --- | --- | --- | --- |\n{rows}"),
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
 
             Also known as `com.acme.Cut$Key`, `com.acme.Cut$Value`.
 
-            | key | type | default | importance | |
+            | key | type | default | importance | meaning |
             | --- | --- | --- | --- | --- |
             | `length` | int | required | high | How much stays, a\|b. At least 1. |
             | `side` | string | `left` | medium | What is cut. One of `left`, `right`. |
