@@ -28,6 +28,11 @@ mod value;
 mod arena;
 mod dictionary;
 
+/// The code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[doc(hidden)]
 #[allow(unsafe_code, unreachable_pub, missing_docs, clippy::allow_attributes_without_reason, reason = "generated code")]
 pub mod bindings;
