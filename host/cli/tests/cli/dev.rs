@@ -1,6 +1,4 @@
-//! `tidegate dev`: connectors by REST and by the client commands, plugins of one's own, a crash in between.
-
-use std::process::Command;
+//! `tidegate dev`: connectors by REST and by the client commands, a crash in between.
 
 use serde_json::json;
 
@@ -9,18 +7,19 @@ use crate::rest::{request, until_state};
 
 const DEV: [&str; 5] = ["dev", "--rest", "127.0.0.1:0", "--kafka", "127.0.0.1:0"];
 
-fn start(place: &Place) -> (Running, String) {
+pub(crate) fn start(place: &Place) -> (Running, String) {
     let mut dev = place.start(&DEV);
     let url = dev.line("REST");
     (dev, url)
 }
 
-fn create(url: &str, connector: serde_json::Value) {
+pub(crate) fn create(url: &str, connector: serde_json::Value) {
     let (status, answer) = request("POST", &format!("{url}/connectors"), connector.to_string().as_bytes());
     assert_eq!(status, 201, "{answer:#}");
 }
 
-fn source() -> serde_json::Value {
+/// Lines of `in.txt` into the topic `t`.
+pub(crate) fn source() -> serde_json::Value {
     json!({"name": "in", "config": {
         "connector.class": "FileStreamSource", "file": "in.txt", "topic": "t",
         "value.converter": "org.apache.kafka.connect.storage.StringConverter"}})
@@ -96,50 +95,5 @@ fn what_runs_goes_on_after_a_crash() {
     for line in ["one", "two", "three"] {
         assert!(lines(&place.path("out.txt")).iter().any(|shown| shown == line), "{line} is lost");
     }
-    assert_eq!(dev.terminate(), Some(0));
-}
-
-#[test]
-fn a_plugin_is_made_built_checked_pushed_and_used_in_a_chain() {
-    let place = Place::new();
-    let sdk = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/rust");
-    let tidegate = |arguments: &[&str]| {
-        let output = place.run(arguments);
-        let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "tidegate {arguments:?}\n{stdout}{stderr}");
-        stdout
-    };
-    tidegate(&["plugin", "new", "--lang", "rust", "say-hello", "--sdk", sdk]);
-    // The crates that the checkout uses, so that nothing has to be resolved anew.
-    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
-    std::fs::copy(lock, place.path("say-hello/Cargo.lock")).unwrap();
-    assert!(Command::new("cargo").arg("--version").status().is_ok_and(|status| status.success()));
-    let built = tidegate(&["plugin", "build", "say-hello"]);
-    let component = built.lines().next_back().unwrap().rsplit_once(" (").unwrap().0.to_owned();
-
-    let checked = tidegate(&["plugin", "check", &component]);
-    assert!(checked.starts_with("say-hello 0.1.0\n"), "{checked}");
-    assert!(checked.contains("transform SayHello\n    field (string)\n"), "{checked}");
-
-    place.write("in.txt", "{\"id\":1}\n");
-    let (mut dev, url) = start(&place);
-    let pushed = tidegate(&["plugin", "push", &component, "--url", &url]);
-    assert!(pushed.starts_with("say-hello 0.1.0 is ready\n"), "{pushed}");
-    create(&url, source());
-    create(
-        &url,
-        json!({"name": "out", "config": {
-        "connector.class": "FileStreamSink", "topics": "t", "file": "out.txt",
-        "value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
-        "transforms": "hello", "transforms.hello.type": "SayHello", "transforms.hello.greeting": "good morning"}}),
-    );
-    until("the record arrives", || lines(&place.path("out.txt")).len() == 1);
-    assert_eq!(lines(&place.path("out.txt")), [r#"{"id":1,"greeting":"good morning"}"#]);
-
-    dev.kill();
-    place.write("in.txt", "{\"id\":1}\n{\"id\":2}\n");
-    let (dev, _) = start(&place);
-    let last = r#"{"id":2,"greeting":"good morning"}"#;
-    until("the plugin is there again", || lines(&place.path("out.txt")).iter().any(|line| line == last));
     assert_eq!(dev.terminate(), Some(0));
 }

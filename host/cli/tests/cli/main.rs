@@ -6,6 +6,8 @@
 mod bad_input;
 mod demo;
 mod dev;
+mod plugin;
 mod process;
+mod readmes;
 mod rest;
 mod standalone;

@@ -13,6 +13,9 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(300);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Where plugins are built.
+pub(crate) const PLUGINS_BUILT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/plugins");
+
 /// Waits until `what` is true.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
@@ -48,6 +51,8 @@ impl Place {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.args(arguments).current_dir(self.directory.path()).env_remove("TIDEGATE_LOG").stdin(Stdio::null());
+        // Plugins share what they depend on, and find it again the next time.
+        command.env("CARGO_TARGET_DIR", PLUGINS_BUILT);
         command
     }
 

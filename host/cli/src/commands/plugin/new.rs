@@ -1,4 +1,5 @@
-//! `tidegate plugin new`: a folder with the smallest plugin of a kind, its test, and a line that says what to do next.
+//! `tidegate plugin new`: a folder with the smallest plugin of a kind, its tests and its README, and a line that says what
+//! to do next.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ enum Kind {
     Source,
     Sink,
     Transform,
+    Predicate,
+    Converter,
 }
 
 /// A file of a template: where it goes and what is in it before the names are filled in.
@@ -40,16 +43,28 @@ type Template = (&'static str, &'static str);
 
 const CARGO: Template = ("Cargo.toml", include_str!("../../../templates/rust/Cargo.toml.template"));
 const GITIGNORE: Template = (".gitignore", "/target\n");
-const SOURCE: Template = ("src/lib.rs", include_str!("../../../templates/rust/source.rs.template"));
-const SINK: Template = ("src/lib.rs", include_str!("../../../templates/rust/sink.rs.template"));
-const TRANSFORM: Template = ("src/lib.rs", include_str!("../../../templates/rust/transform.rs.template"));
+const README_TEST: Template = ("tests/readme.rs", include_str!("../../../templates/rust/readme.rs.template"));
+
+macro_rules! of_kind {
+    ($kind:literal) => {
+        [
+            CARGO,
+            GITIGNORE,
+            ("README.md", include_str!(concat!("../../../templates/rust/", $kind, ".md.template"))),
+            ("src/lib.rs", include_str!(concat!("../../../templates/rust/", $kind, ".rs.template"))),
+            README_TEST,
+        ]
+    };
+}
 
 impl Kind {
-    fn template(self) -> Template {
+    fn templates(self) -> [Template; 5] {
         match self {
-            Kind::Source => SOURCE,
-            Kind::Sink => SINK,
-            Kind::Transform => TRANSFORM,
+            Kind::Source => of_kind!("source"),
+            Kind::Sink => of_kind!("sink"),
+            Kind::Transform => of_kind!("transform"),
+            Kind::Predicate => of_kind!("predicate"),
+            Kind::Converter => of_kind!("converter"),
         }
     }
 }
@@ -66,8 +81,7 @@ impl New {
             Some(path) => check_sdk(&path)?,
             None => find_sdk()?,
         };
-        let files = [CARGO, GITIGNORE, self.kind.template()];
-        write_files(folder, &files, &Names { package: &self.name, sdk: &sdk })?;
+        write_files(folder, &self.kind.templates(), &Names { package: &self.name, sdk: &sdk })?;
         say(format_args!("made {}", self.name))?;
         say(format_args!("next: cd {0} && cargo test && tidegate plugin build", self.name))
     }
@@ -84,6 +98,7 @@ impl Names<'_> {
     fn fill(&self, template: &str) -> String {
         template
             .replace("{{package}}", self.package)
+            .replace("{{crate}}", &self.package.replace('-', "_"))
             .replace("{{Type}}", &type_name(self.package))
             .replace("{{sdk}}", &self.sdk.replace('\\', "\\\\").replace('"', "\\\""))
     }
@@ -170,9 +185,9 @@ mod tests {
     #[test]
     fn a_template_has_no_names_left_to_fill_in() {
         let names = Names { package: "my-plugin", sdk: "/somewhere/sdk/rust" };
-        for (path, template) in [CARGO, GITIGNORE, SOURCE, SINK, TRANSFORM] {
+        for (path, template) in Kind::value_variants().iter().flat_map(|kind| kind.templates()) {
             let text = names.fill(template);
-            for left in ["{{package", "{{Type", "{{sdk"] {
+            for left in ["{{package", "{{crate", "{{Type", "{{sdk"] {
                 assert!(!text.contains(left), "{path}:\n{text}");
             }
         }
