@@ -188,9 +188,14 @@ impl Denial {
     pub fn hint(&self) -> String {
         match self.reason {
             DenialReason::PathNotAllowed => {
-                format!("add \"{}\" or a directory above it to sandbox.allow.paths of the worker", self.target)
+                format!(
+                    "add \"{}\" or a directory above it to sandbox.allow.paths of the worker (--allow-path of tidegate dev)",
+                    self.target
+                )
             }
-            DenialReason::HostNotAllowed => "add the host to sandbox.allow.hosts of the worker".to_owned(),
+            DenialReason::HostNotAllowed => {
+                "add the host to sandbox.allow.hosts of the worker (--allow-host of tidegate dev)".to_owned()
+            }
             DenialReason::PrivateNetwork => "set sandbox.deny.private.networks=false on the worker".to_owned(),
             DenialReason::ListeningNotAllowed => "only plugins in the box may listen".to_owned(),
         }
@@ -351,10 +356,10 @@ mod tests {
                 reach http://example.com:80
                 reach a:1
                 listen 0.0.0.0:8080
-                denied: key "in": the path "/etc/passwd" is not among those that uploaded plugins may use; add "/etc/passwd" or a directory above it to sandbox.allow.paths of the worker
-                denied: key "out": the path "/work dir/out.txt" is not among those that uploaded plugins may use; add "/work dir/out.txt" or a directory above it to sandbox.allow.paths of the worker
-                denied: key "url": "http://example.com:80" is not among the hosts that uploaded plugins may reach; add the host to sandbox.allow.hosts of the worker
-                denied: key "hosts": "a:1" is not among the hosts that uploaded plugins may reach; add the host to sandbox.allow.hosts of the worker
+                denied: key "in": the path "/etc/passwd" is not among those that uploaded plugins may use; add "/etc/passwd" or a directory above it to sandbox.allow.paths of the worker (--allow-path of tidegate dev)
+                denied: key "out": the path "/work dir/out.txt" is not among those that uploaded plugins may use; add "/work dir/out.txt" or a directory above it to sandbox.allow.paths of the worker (--allow-path of tidegate dev)
+                denied: key "url": "http://example.com:80" is not among the hosts that uploaded plugins may reach; add the host to sandbox.allow.hosts of the worker (--allow-host of tidegate dev)
+                denied: key "hosts": "a:1" is not among the hosts that uploaded plugins may reach; add the host to sandbox.allow.hosts of the worker (--allow-host of tidegate dev)
                 denied: key "listen": uploaded plugins may not listen on "0.0.0.0:8080"; only plugins in the box may listen"#]],
         );
     }
