@@ -1,6 +1,7 @@
 //! The engine: one per process.
 
 use crate::cache::Cache;
+use crate::clock::Clock;
 use crate::compile::{CompileLimits, Compiler, CompilerCommand, compiler_config};
 use crate::gate::{self, Accepted, Refusal};
 use crate::host::http::Clients;
@@ -110,12 +111,13 @@ impl Engine {
         }
         let runtime = builder.thread_name("guests").enable_all().build().map_err(|error| system_error(&error))?;
         let tick = config.tick.max(Duration::from_micros(100));
-        start_clock(&wasm, tick).map_err(|error| system_error(&error))?;
+        let epoch = wasm.clone();
+        let clock = Clock::start(tick, move || epoch.increment_epoch()).map_err(|error| system_error(&error))?;
         Ok(Engine(Arc::new(Inner {
             wasm,
             linker,
             tick,
-            turns: Turns::new(runtime.metrics().num_workers()),
+            turns: Turns::new(runtime.metrics().num_workers(), clock),
             http: Clients::new().map_err(|error| system_error(&error))?,
             max_component: config.max_component,
             cache,
@@ -235,19 +237,4 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .decommit_batch_size(16)
         .max_unused_warm_slots(100);
     pool
-}
-
-/// A thread of the system and no task: it must go on when every thread of the runtime is busy. It ends with the engine.
-fn start_clock(engine: &wasmtime::Engine, tick: Duration) -> std::io::Result<()> {
-    let engine = engine.weak();
-    std::thread::Builder::new().name("guest-clock".to_owned()).spawn(move || {
-        loop {
-            std::thread::sleep(tick);
-            match engine.upgrade() {
-                Some(engine) => engine.increment_epoch(),
-                None => break,
-            }
-        }
-    })?;
-    Ok(())
 }

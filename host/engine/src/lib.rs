@@ -18,6 +18,7 @@
 
 mod bindings;
 mod cache;
+mod clock;
 mod compile;
 mod engine;
 mod error;

@@ -6,6 +6,7 @@
 //! of its own thread, so that two endless loops beside each other and a neighbour alone on its thread would keep their
 //! places for ever.
 
+use crate::clock::Clock;
 use crate::limits::lock;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -14,15 +15,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The turns of all guests.
 #[derive(Clone)]
-pub(crate) struct Turns(Arc<Semaphore>);
+pub(crate) struct Turns {
+    turns: Arc<Semaphore>,
+    clock: Clock,
+}
 
 impl Turns {
-    pub(crate) fn new(threads: usize) -> Turns {
-        Turns(Arc::new(Semaphore::new(threads)))
+    pub(crate) fn new(threads: usize, clock: Clock) -> Turns {
+        Turns { turns: Arc::new(Semaphore::new(threads)), clock }
     }
 
     pub(crate) fn place(&self) -> Place {
-        Place { turns: self.0.clone(), turn: Arc::default() }
+        Place { turns: self.turns.clone(), turn: Arc::default(), clock: self.clock.clone() }
     }
 }
 
@@ -31,12 +35,13 @@ impl Turns {
 pub(crate) struct Place {
     turns: Arc<Semaphore>,
     turn: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    clock: Clock,
 }
 
 impl Place {
     /// Ends the present turn, lets others run, and waits for the next one.
     pub(crate) fn next(&self) -> impl Future<Output = ()> + Send + use<> {
-        let Place { turns, turn } = self.clone();
+        let Place { turns, turn, .. } = self.clone();
         async move {
             lock(&turn).take();
             tokio::task::yield_now().await;
@@ -46,13 +51,15 @@ impl Place {
         }
     }
 
-    /// Runs a call. While it waits for something else than its turn it has none, so that a guest which waits for the
+    /// Runs a call, ticked by the clock. While it waits for something else than its turn it has none, so that a guest which waits for the
     /// network keeps nobody from computing.
     pub(crate) async fn run<F: Future>(&self, call: F) -> F::Output {
         let _until_the_end = GiveBack(self);
         let mut call = pin!(call);
         poll_fn(|context| {
+            let running = self.clock.run();
             let polled = call.as_mut().poll(context);
+            drop(running);
             if polled.is_pending() {
                 self.give_back();
             }
