@@ -11,8 +11,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use tidegate_sdk::host::{self, Level};
 use tidegate_sdk::{Config, Definition, Encoding, Error, Key, Outcome, Position, Problem, Result, SinkBatch, SinkTask};
 
-/// Lines that are collected before they are written.
-const BUFFER_BYTES: usize = 256 << 10;
+/// Lines that are collected before they are written: a write costs the same whatever its size, up to what the host takes
+/// at a time.
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// One task that appends to one file.
 pub struct FileStreamSink {
@@ -65,11 +66,12 @@ impl SinkTask for FileStreamSink {
 
     fn put(&mut self, batch: &SinkBatch<'_>, _: &mut Outcome) -> Result<()> {
         for record in batch.records() {
-            self.buffer.extend_from_slice(record.value_bytes().unwrap_or(b"null"));
-            self.buffer.push(b'\n');
-            if self.buffer.len() >= BUFFER_BYTES {
+            let line = record.value_bytes().unwrap_or(b"null");
+            if self.buffer.len() + line.len() >= BUFFER_BYTES {
                 self.write_out()?;
             }
+            self.buffer.extend_from_slice(line);
+            self.buffer.push(b'\n');
         }
         // An idle sink shows what it has, without waiting for the next commit.
         self.write_out()

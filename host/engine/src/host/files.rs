@@ -6,7 +6,7 @@
 //! the end of a path, none can be made, and what is opened for reading only cannot be written or touched. WASI confines
 //! the rest to the preopened directory.
 
-use super::HostState;
+use super::{HostState, file_writes};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use tidegate_config::grant::Grants;
@@ -331,12 +331,16 @@ impl types::HostDescriptor for GuardedFiles<'_> {
         offset: types::Filesize,
     ) -> FsResult<Resource<DynOutputStream>> {
         self.check_open(&descriptor, Access::Write)?;
-        self.wasi().write_via_stream(descriptor, offset)
+        let mut wasi = self.wasi();
+        let stream = wasi.write_via_stream(descriptor, offset)?;
+        Ok(file_writes::enlarge(wasi.table, stream)?)
     }
 
     fn append_via_stream(&mut self, descriptor: Resource<Descriptor>) -> FsResult<Resource<DynOutputStream>> {
         self.check_open(&descriptor, Access::Write)?;
-        self.wasi().append_via_stream(descriptor)
+        let mut wasi = self.wasi();
+        let stream = wasi.append_via_stream(descriptor)?;
+        Ok(file_writes::enlarge(wasi.table, stream)?)
     }
 
     async fn advise(
