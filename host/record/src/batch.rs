@@ -465,6 +465,8 @@ fn check_datum(
 #[derive(Debug)]
 pub struct BatchWriter {
     arena: Vec<u8>,
+    /// Memory of a batch that nobody needs any more.
+    spare: Vec<u8>,
     count: usize,
     key_encoding: Encoding,
     value_encoding: Encoding,
@@ -492,6 +494,7 @@ impl BatchWriter {
     pub fn new(key_encoding: Encoding, value_encoding: Encoding) -> BatchWriter {
         BatchWriter {
             arena: vec![0; HEADER_BYTES],
+            spare: Vec::new(),
             count: 0,
             key_encoding,
             value_encoding,
@@ -616,10 +619,19 @@ impl BatchWriter {
     /// As [`BatchWriter::finish`], but gives the bytes away and is ready for the next batch.
     pub fn take(&mut self) -> Result<Vec<u8>, Malformed> {
         let finished = self.finish().map(|_| ());
-        let capacity = self.arena.len();
-        let arena = std::mem::replace(&mut self.arena, Vec::with_capacity(capacity));
+        let mut next = std::mem::take(&mut self.spare);
+        if next.capacity() == 0 {
+            next.reserve(self.arena.len());
+        }
+        let arena = std::mem::replace(&mut self.arena, next);
         self.clear();
         finished.map(|()| arena)
+    }
+
+    /// Takes back the memory of a batch that was given away and is done with, for one to come: fresh memory costs more
+    /// than what is written into it.
+    pub fn reuse(&mut self, arena: Vec<u8>) {
+        self.spare = arena;
     }
 
     fn intern(&mut self, name: &str) -> u32 {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use tidegate_record::batch::{batch_from_json, batch_to_json};
-use tidegate_record::{BatchReader, EditsReader};
+use tidegate_record::{BatchReader, BatchWriter, EditsReader, Encoding, SchemaId};
 use vectors::{Kind, all, folder, table};
 
 const ADVICE: &str = "run `cargo run -p tidegate-record --example batch_vectors` and look at the difference";
@@ -61,4 +61,18 @@ fn edits_are_checked_against_the_call_they_answer() {
     assert!(EditsReader::parse(&vector.bytes, 9, 4).is_ok());
     assert!(EditsReader::parse(&vector.bytes, 9, 3).is_err());
     assert!(EditsReader::parse(&vector.bytes, 8, 4).is_err());
+}
+
+#[test]
+fn memory_of_an_earlier_batch_leaves_nothing_in_a_later_one() {
+    let mut writer = BatchWriter::new(Encoding::Raw, Encoding::Raw);
+    let mut batch = |value: &[u8]| {
+        writer.record().topic("t").value(SchemaId::STRING, Some(value));
+        let arena = writer.take().unwrap();
+        writer.reuse(arena.clone());
+        arena
+    };
+    let first = batch(b"short");
+    batch(b"much longer than what came before it");
+    assert_eq!(batch(b"short"), first);
 }

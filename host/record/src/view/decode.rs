@@ -75,21 +75,42 @@ impl<'a> View<'a> {
             (Side::Value, message.value, converters.value, Stage::ValueConverter),
             (Side::Key, message.key, converters.key, Stage::KeyConverter),
         ] {
-            // The part is there before it is decoded: a layout of its own may point into it.
             let original = bytes.unwrap_or_default();
-            self.sides[side as usize].push(Part { original, schema: SchemaId::NONE, body: Body::Whole(Source::NULL) });
-            let decoded = match bytes {
-                None => Ok((Body::Whole(Source::NULL), null_schema(converter))),
-                Some(bytes) => self.decode(side, bytes, converter, schemas),
-            };
-            match decoded {
-                Ok((body, schema)) => {
-                    let part = &mut self.sides[side as usize][record];
-                    part.body = body;
-                    part.schema = schema;
+            if let (Some(text), Converter::Json { schemas: enveloped }) = (bytes, converter) {
+                // The part is there before it is decoded: a layout of its own may point into it.
+                self.sides[side as usize].push(Part {
+                    original,
+                    schema: SchemaId::NONE,
+                    body: Body::Whole(Source::NULL),
+                });
+                match self.decode_json(side, text, enveloped, schemas) {
+                    Ok((body, schema)) => {
+                        let part = &mut self.sides[side as usize][record];
+                        part.body = body;
+                        part.schema = schema;
+                    }
+                    Err(message) => self.fail(record, Failure { stage, kind: FailureKind::Data, message }),
                 }
-                Err(message) => self.fail(record, Failure { stage, kind: FailureKind::Data, message }),
+                continue;
             }
+            // Text and bytes stay as they are. They are put in place here: a body that is handed around costs more than all
+            // the rest.
+            let payload =
+                |tag| Source::Payload { base: Base::Original(side), tag, start: 0, end: original.len() as u32 };
+            let source = match (bytes, converter) {
+                (None, _) => Source::NULL,
+                (Some(_), Converter::Bytes) => payload(Tag::Bytes),
+                (Some(text), _) => match check_utf8(text) {
+                    Ok(_) => payload(Tag::String),
+                    Err(error) => {
+                        let message = format!("not text: byte {} is not UTF-8", error.position);
+                        self.fail(record, Failure { stage, kind: FailureKind::Data, message });
+                        Source::NULL
+                    }
+                },
+            };
+            let schema = plain_schema(converter);
+            self.sides[side as usize].push(Part { original, schema, body: Body::Whole(source) });
         }
         self.push_headers(record, message.headers, converters.header, schemas);
     }
@@ -203,44 +224,27 @@ impl<'a> View<'a> {
         Source::Payload { base: Base::Heap, tag, start, end: self.heap.len() as u32 }
     }
 
-    fn decode(
+    fn decode_json(
         &mut self,
         side: Side,
         bytes: &'a [u8],
-        converter: Converter,
+        enveloped: bool,
         schemas: &mut SchemaTable,
     ) -> Result<(Body, SchemaId), String> {
-        let payload = |tag| {
-            let end = bytes.len() as u32;
-            Body::Whole(Source::Payload { base: Base::Original(side), tag, start: 0, end })
-        };
-        match converter {
-            Converter::String => {
-                check_utf8(bytes).map_err(|error| format!("not text: byte {} is not UTF-8", error.position))?;
-                Ok((payload(Tag::String), SchemaId::OPTIONAL_STRING))
-            }
-            Converter::Bytes => Ok((payload(Tag::Bytes), SchemaId::OPTIONAL_BYTES)),
-            Converter::Json { schemas: false } => {
-                if bytes.iter().all(u8::is_ascii_whitespace) {
-                    return Ok((Body::Whole(Source::NULL), SchemaId::NONE));
-                }
-                let slots = self.slots.len();
-                let root = self.workspace.scanner.index(bytes, &mut self.slots).map_err(|error| error.to_string())?;
-                Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE))
-            }
-            Converter::Json { schemas: true } => {
-                if bytes.iter().all(u8::is_ascii_whitespace) {
-                    return Ok((Body::Whole(Source::NULL), SchemaId::NONE));
-                }
-                let slots = self.slots.len();
-                let (schema, root) = self.envelope(side, bytes, schemas).inspect_err(|_| self.slots.truncate(slots))?;
-                match schemas.get(schema) {
-                    None => Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE)),
-                    Some(tree) => {
-                        let tree = Arc::clone(tree);
-                        Ok((self.typed_body(side, bytes, root, slots, schema, &tree)?, schema))
-                    }
-                }
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok((Body::Whole(Source::NULL), SchemaId::NONE));
+        }
+        let slots = self.slots.len();
+        if !enveloped {
+            let root = self.workspace.scanner.index(bytes, &mut self.slots).map_err(|error| error.to_string())?;
+            return Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE));
+        }
+        let (schema, root) = self.envelope(side, bytes, schemas).inspect_err(|_| self.slots.truncate(slots))?;
+        match schemas.get(schema) {
+            None => Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE)),
+            Some(tree) => {
+                let tree = Arc::clone(tree);
+                Ok((self.typed_body(side, bytes, root, slots, schema, &tree)?, schema))
             }
         }
     }
@@ -468,8 +472,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// What Connect's converters say of a message without bytes.
-fn null_schema(converter: Converter) -> SchemaId {
+/// The schema that Connect's converters give to a message without bytes, and to text and bytes.
+fn plain_schema(converter: Converter) -> SchemaId {
     match converter {
         Converter::String => SchemaId::OPTIONAL_STRING,
         Converter::Bytes => SchemaId::OPTIONAL_BYTES,

@@ -57,6 +57,7 @@ impl<'a> View<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn is_null(&self, record: usize, source: Source) -> bool {
         match source {
             Source::Fixed { tag, .. } => tag == Tag::Null,
