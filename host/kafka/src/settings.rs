@@ -168,7 +168,8 @@ impl ClientSettings {
 
     fn set_fetch_budget(&mut self, budget_bytes: usize) {
         self.set("queued.max.messages.kbytes", kbytes(budget_bytes));
-        self.set("queued.min.messages", messages(budget_bytes));
+        // The library keeps some 450 B for each, whatever its size.
+        self.set("queued.min.messages", (budget_bytes / 512).clamp(1_000, 100_000).to_string());
         // A single response may exceed the limit above by this much.
         let response = (budget_bytes / 4).clamp(64 << 10, 1 << 20);
         self.set("fetch.message.max.bytes", response.to_string());
@@ -212,6 +213,9 @@ mod tests {
         assert_eq!(producer.get("queue.buffering.max.messages"), Some("32768"));
         let consumer = ClientSettings::for_consumer("b:1", "g", 1);
         assert_eq!(consumer.get("queued.max.messages.kbytes"), Some("1"));
+        assert_eq!(consumer.get("queued.min.messages"), Some("1000"));
+        let consumer = ClientSettings::for_consumer("b:1", "g", 4 << 20);
+        assert_eq!(consumer.get("queued.min.messages"), Some("8192"));
     }
 
     #[test]

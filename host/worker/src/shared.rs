@@ -26,8 +26,11 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// Bytes that a task's Kafka client holds before it pushes back.
-const CLIENT_BUDGET_BYTES: usize = 16 << 20;
+/// Bytes that a source task's producer holds before it pushes back.
+const PRODUCER_BUDGET_BYTES: usize = 16 << 20;
+/// Bytes that a sink task's consumer fetches ahead: a few responses of the size that Java fetches. More would only be
+/// older, and out of the processor's cache, when its turn comes.
+const CONSUMER_BUDGET_BYTES: usize = 4 << 20;
 
 impl Shared {
     /// Java settings of a connector's client: the worker's, overlaid with the connector's overrides.
@@ -45,7 +48,7 @@ impl Shared {
     /// Settings of a source task's producer.
     pub(crate) fn producer(&self, connector: &Settings, client_id: &str) -> Result<ClientSettings, Invalid> {
         let translated = client::translate(&self.client_settings(Client::Producer, connector))?;
-        let mut settings = ClientSettings::for_producer(&self.bootstrap(), CLIENT_BUDGET_BYTES);
+        let mut settings = ClientSettings::for_producer(&self.bootstrap(), PRODUCER_BUDGET_BYTES);
         settings.extend(translated.properties.iter());
         if translated.properties.get("client.id").is_none() {
             settings.set("client.id", client_id);
@@ -62,7 +65,7 @@ impl Shared {
     ) -> Result<(ClientSettings, Translation), Invalid> {
         let translated = client::translate(&self.client_settings(Client::Consumer, connector))?;
         let group = translated.properties.get("group.id").unwrap_or(group);
-        let mut settings = ClientSettings::for_consumer(&self.bootstrap(), group, CLIENT_BUDGET_BYTES);
+        let mut settings = ClientSettings::for_consumer(&self.bootstrap(), group, CONSUMER_BUDGET_BYTES);
         settings.extend(translated.properties.iter());
         if translated.properties.get("client.id").is_none() {
             settings.set("client.id", client_id);

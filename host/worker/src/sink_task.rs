@@ -38,8 +38,8 @@ use crate::shared::Shared;
 use crate::sink_task::delivery::{Delivered, Put, Records, UnderWay, letter};
 use crate::sink_task::positions::Positions;
 
-/// Records in a batch where nobody says otherwise.
-const BATCH_RECORDS: usize = 1_000;
+/// Records in a batch where nobody says otherwise, if they are small; a batch of large ones is full at 512 KiB.
+const BATCH_RECORDS: usize = 4_000;
 /// How long a poll waits for records: also how soon a command is noticed.
 const POLL_WAIT: Duration = Duration::from_millis(50);
 /// A sink that gets nothing is called this often, so that it can flush by time.
@@ -379,6 +379,9 @@ impl SinkTask {
                     let Some(from) = outcome.retry_from else {
                         self.metrics.written(records.map_or(0, |records| records.left().saturating_sub(refused)));
                         self.positions.accept(&positions);
+                        if let Payload::Arena(arena) = batch {
+                            self.writer.reuse(arena);
+                        }
                         return self.heed(requests);
                     };
                     let rest = payload::suffix(&batch, from as usize).map_err(Failure::fatal)?;

@@ -27,6 +27,13 @@ pub struct MessageBatch {
 // headers parses them in place.
 unsafe impl Send for MessageBatch {}
 
+/// About how many bytes of keys and values a batch has at most: enough that what is done once a batch costs nothing, few
+/// enough that they stay in the processor's cache on their way.
+const BATCH_BYTES: usize = 512 << 10;
+
+/// Records that are taken between two looks at the bytes.
+const STEP_RECORDS: usize = 250;
+
 /// Consecutive records of one partition in a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run<'b> {
@@ -79,16 +86,31 @@ impl MessageBatch {
         })
     }
 
-    /// Waits for a record, then takes what else is there, up to `max`. Runs callbacks on the way and returns early,
-    /// possibly empty, when a rebalance was noted. What is not a record goes to `notices`.
+    /// Waits for a record, then takes what else is there, up to `max` records or about [`BATCH_BYTES`]. Runs callbacks on
+    /// the way and returns early, possibly empty, when a rebalance was noted. What is not a record goes to `notices`.
     pub(crate) fn consume(queue: &Queue, max: usize, timeout: Duration, notices: &mut Vec<Notice>) -> Self {
-        let mut batch = Self { messages: Vec::new(), _client: Arc::clone(queue.client()) };
-        let first = batch.fetch(queue, 1, timeout, notices);
-        if first > 0 && max > 1 {
-            // librdkafka waits until a batch is full or the time is over, so the rest is asked for without waiting.
-            batch.fetch(queue, max - 1, Duration::ZERO, notices);
+        let mut batch = Self { messages: Vec::with_capacity(max), _client: Arc::clone(queue.client()) };
+        let mut came = batch.fetch(queue, 1, timeout, notices);
+        let mut taken = came;
+        let mut bytes = batch.bytes_from(0);
+        while came > 0 && taken < max && bytes < BATCH_BYTES {
+            // librdkafka waits until a batch is full or the time is over, so the rest is asked for without waiting; as many
+            // as fit if they are as large as those that came.
+            let fitting = (BATCH_BYTES - bytes) / (bytes / taken).max(1) + 1;
+            let asked = fitting.min(max - taken).min(STEP_RECORDS);
+            let start = batch.messages.len();
+            came = batch.fetch(queue, asked, Duration::ZERO, notices);
+            taken += came;
+            bytes += batch.bytes_from(start);
         }
         batch
+    }
+
+    /// Bytes of keys and values from a record on.
+    fn bytes_from(&self, start: usize) -> usize {
+        // SAFETY: the batch's own messages are live; lengths are plain fields.
+        let size = |raw: &NonNull<sys::rd_kafka_message_t>| unsafe { (*raw.as_ptr()).len + (*raw.as_ptr()).key_len };
+        self.messages[start..].iter().map(size).sum()
     }
 
     /// Returns how many entries came, notices included.
@@ -104,19 +126,18 @@ impl MessageBatch {
         let count = usize::try_from(count).unwrap_or(0).min(max);
         // SAFETY: the library has initialised the first `count` entries, which we own from here on.
         unsafe { self.messages.set_len(start + count) };
-        let mut index = 0;
-        self.messages.retain(|&raw| {
-            let is_new = index >= start;
-            index += 1;
+        let mut index = start;
+        while let Some(&raw) = self.messages.get(index) {
             let message = Message { raw, _batch: PhantomData };
-            if !is_new || message.code().is_ok() {
-                return true;
+            if message.code().is_ok() {
+                index += 1;
+                continue;
             }
             notices.push(message.to_notice());
-            // SAFETY: live, owned, and dropped from the list by the answer below.
+            self.messages.remove(index);
+            // SAFETY: live, owned, and no longer in the list.
             unsafe { sys::rd_kafka_message_destroy(raw.as_ptr()) };
-            false
-        });
+        }
         count
     }
 }

@@ -169,6 +169,30 @@ fn an_assignment_can_start_where_the_caller_says() {
 }
 
 #[test]
+fn a_poll_of_large_records_ends_before_its_records_do() {
+    on_each_broker("bytes", |cluster| {
+        let topic = cluster.topic("t", 1, &[]);
+        let large: Vec<_> = (0..40).map(|i| format!("{i:0100000}")).collect();
+        write_values(&mut cluster.producer(), &topic, &large);
+        let mut consumer = Consumer::open(&cluster.consumer_settings("g")).unwrap();
+        consumer.subscribe(Subscription::Topics(std::slice::from_ref(&topic))).unwrap();
+        let mut read = 0;
+        until(|| {
+            match consumer.poll(1_000, STEP).unwrap() {
+                Polled::Records(batch) => {
+                    assert!(batch.len() <= 6, "{} records of 100 KB in a batch", batch.len());
+                    read += batch.len();
+                }
+                Polled::Rebalance(rebalance) => consumer.accept(rebalance).unwrap(),
+                other => panic!("unexpected {other:?}"),
+            }
+            read >= 40
+        });
+        assert_eq!(read, 40);
+    });
+}
+
+#[test]
 fn a_pattern_matches_whole_names_only() {
     on_each_broker("pattern", |cluster| {
         let wanted = [cluster.topic("in-a", 1, &[]), cluster.topic("in-b", 1, &[])];
