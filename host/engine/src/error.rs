@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// A call that failed.
 ///
-/// The first five are the guest's own answer and leave it healthy. After any other the instance is gone: the caller
+/// The first six are the guest's own answer and leave it healthy. After any other the instance is gone: the caller
 /// makes a new one and goes on from its last commit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CallError {
@@ -21,6 +21,8 @@ pub enum CallError {
     EndOfInput,
     /// Fail and show the message.
     Fatal(String),
+    /// The records that the call was about fail. Any call but `transform.reshape` treats it as fatal.
+    BadRecord { kind: FailureKind, message: String },
     /// The guest crashed.
     Trapped(Box<Trace>),
     /// The call took longer than it may.
@@ -31,6 +33,16 @@ pub enum CallError {
     Unavailable(String),
     /// An earlier call ended the instance, or was dropped before it had answered.
     Gone,
+}
+
+/// What is wrong with a record, in Connect's classes of exceptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    Data,
+    Config,
+    IllegalArgument,
+    NullPointer,
+    Other,
 }
 
 /// A limit that was met.
@@ -80,6 +92,7 @@ impl CallError {
                 | CallError::InvalidConfig { .. }
                 | CallError::EndOfInput
                 | CallError::Fatal(_)
+                | CallError::BadRecord { .. }
         )
     }
 
@@ -105,6 +118,21 @@ impl From<types::Error> for CallError {
             }
             types::Error::EndOfInput => CallError::EndOfInput,
             types::Error::Fatal(message) => CallError::Fatal(message),
+            types::Error::BadRecord(types::RecordFailure { kind, message }) => {
+                CallError::BadRecord { kind: kind.into(), message }
+            }
+        }
+    }
+}
+
+impl From<types::FailureKind> for FailureKind {
+    fn from(kind: types::FailureKind) -> Self {
+        match kind {
+            types::FailureKind::Data => FailureKind::Data,
+            types::FailureKind::Config => FailureKind::Config,
+            types::FailureKind::IllegalArgument => FailureKind::IllegalArgument,
+            types::FailureKind::NullPointer => FailureKind::NullPointer,
+            types::FailureKind::Other => FailureKind::Other,
         }
     }
 }
@@ -116,7 +144,7 @@ impl fmt::Display for CallError {
             CallError::ConnectionLost(message) => write!(f, "connection lost: {message}"),
             CallError::InvalidConfig { key, message } => write!(f, "key \"{key}\": {message}"),
             CallError::EndOfInput => write!(f, "end of input"),
-            CallError::Fatal(message) => write!(f, "{message}"),
+            CallError::Fatal(message) | CallError::BadRecord { message, .. } => write!(f, "{message}"),
             CallError::Trapped(trace) => write!(f, "the plugin crashed in \"{}\": {}", trace.call, trace.message),
             CallError::TimedOut { limit, trace } => write!(
                 f,

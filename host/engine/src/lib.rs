@@ -39,7 +39,7 @@ pub use bindings::tidegate::connect::types::{
 pub use bindings::tidegate::connect::types::{Error as GuestError, Retry};
 pub use compile::{CompileLimits, CompilerCommand, compile_child_main};
 pub use engine::{Engine, EngineConfig, StartError};
-pub use error::{CallError, Overrun, Resource, Trace};
+pub use error::{CallError, FailureKind, Overrun, Resource, Trace};
 pub use gate::{Accepted, Refusal, Stage};
 pub use hooks::{BoxFuture, Hooks, LogLevel, LogSink, MetricSink, OffsetReader, SchemaTable};
 pub use host::sink_context::SinkRequest;

@@ -199,6 +199,19 @@ fn split(cell: &[u8; CELL_BYTES]) -> (u8, usize, u64) {
     (tag, u32::from_le_bytes([l0, l1, l2, l3]) as usize, u64::from_le_bytes(data))
 }
 
+/// Where the default of a null stands, which only columns have.
+pub(crate) fn default_offset(cell: &[u8; CELL_BYTES]) -> Option<u64> {
+    match split(cell) {
+        (tag, 0, data @ 1..) if tag == Tag::Null as u8 && cell[1..4] == [0; 3] => Some(data),
+        _ => None,
+    }
+}
+
+/// A null with a default.
+pub(crate) fn null_with_default(offset: usize) -> [u8; CELL_BYTES] {
+    join(Tag::Null, 0, offset as u64)
+}
+
 /// Checks a cell with everything it refers to.
 pub(crate) fn check(cell: &[u8; CELL_BYTES], arena: &mut Arena<'_>, names: usize) -> Result<(), Malformed> {
     let (byte, length, data) = split(cell);

@@ -1,7 +1,7 @@
 //! Columns: what a transform or predicate gets to see, `k` columns of `n` cells each.
 
 use crate::arena::{Arena, append_column, append_dictionary, check_size, put_u32};
-use crate::cell::{CELL_BYTES, Cell, check, heap_cell};
+use crate::cell::{CELL_BYTES, Cell, check, default_offset, heap_cell, null_with_default};
 use crate::malformed::{Malformed, Reason};
 use crate::tlv::{Dictionary, Tag};
 use crate::value::Value;
@@ -78,6 +78,14 @@ impl ColumnsWriter {
     pub fn set_tree(&mut self, column: usize, record: usize, value: &Value) {
         let bytes = Cell::write_tree(value, &mut self.names, &mut self.arena);
         self.put(column, record, bytes);
+    }
+
+    /// Sets a cell to a null whose schema has this default. As [`ColumnsWriter::set`].
+    pub fn set_null(&mut self, column: usize, record: usize, default: &Value) {
+        let cell = Cell::write_tree(default, &mut self.names, &mut self.arena);
+        let offset = self.arena.len();
+        self.arena.extend_from_slice(&cell);
+        self.put(column, record, null_with_default(offset));
     }
 
     #[inline]
@@ -172,6 +180,16 @@ impl<'a> ColumnsReader<'a> {
         self.cells.get(column * self.records + record).map_or(Cell::Missing, |cell| Cell::read(cell, self.bytes))
     }
 
+    /// The default of the schema of a cell that is null; missing where there is none.
+    pub fn default(&self, column: usize, record: usize) -> Cell<'a> {
+        let cell = self.cells.get(column * self.records + record).filter(|_| record < self.records);
+        let default = cell.and_then(default_offset).and_then(|offset| {
+            let rest = self.bytes.get(usize::try_from(offset).ok()?..)?;
+            rest.first_chunk::<CELL_BYTES>()
+        });
+        default.map_or(Cell::Missing, |cell| Cell::read(cell, self.bytes))
+    }
+
     /// The flags of a record, see [`record_flags`].
     pub fn flags(&self, record: usize) -> u8 {
         self.flags.get(record).map_or(0, |[flags]| *flags)
@@ -195,6 +213,20 @@ impl<'a> ColumnsReader<'a> {
                 out.extend_from_slice(itoa::Buffer::new().format(record).as_bytes());
             });
         });
+        if self.cells.iter().any(|cell| default_offset(cell).is_some()) {
+            out.extend_from_slice(b",\"defaults\":");
+            self.write_columns(&mut out, |out, column| {
+                let defaults = (0..self.records)
+                    .filter_map(|record| Some((record, self.default(column, record).to_value(&self.names)?)));
+                write_array(out, defaults, |out, (record, default)| {
+                    out.push(b'[');
+                    out.extend_from_slice(itoa::Buffer::new().format(record).as_bytes());
+                    out.push(b',');
+                    default.write_json(out);
+                    out.push(b']');
+                });
+            });
+        }
         if self.flags.iter().any(|[flags]| *flags != 0) {
             out.extend_from_slice(b",\"flags\":");
             write_array(&mut out, self.flags, |out, [flags]| {
@@ -231,11 +263,28 @@ fn parse(bytes: &[u8]) -> Result<ColumnsReader<'_>, Malformed> {
         return Err(Malformed::new(Reason::Offset, "cells are absent"));
     }
     for cell in cells {
-        check(cell, &mut arena, names.len())?;
+        match default_offset(cell) {
+            None => check(cell, &mut arena, names.len())?,
+            Some(offset) => check_default(offset, &mut arena, names.len())?,
+        }
     }
     let flags = arena.column(arena.u32(28), records, "record flags")?;
     if let Some([flags]) = flags.iter().find(|[flags]| flags & !record_flags::ALL != 0) {
         return Err(Malformed::new(Reason::Field, format!("record flags {flags:#04x}")));
     }
     Ok(ColumnsReader { bytes, columns, records, names, cells, flags })
+}
+
+/// Checks the default of a null, which is neither null nor missing.
+fn check_default(offset: u64, arena: &mut Arena<'_>, names: usize) -> Result<(), Malformed> {
+    let outside = || Malformed::new(Reason::Offset, format!("default of a cell at {offset}"));
+    let bytes = arena.slice(usize::try_from(offset).map_err(|_| outside())?, CELL_BYTES, "default of a cell")?;
+    let cell = bytes.first_chunk::<CELL_BYTES>().ok_or_else(outside)?;
+    check(cell, arena, names)?;
+    match cell[0] {
+        tag if tag == Tag::Null as u8 || tag == Tag::Missing as u8 => {
+            Err(Malformed::new(Reason::Tag, "default that is null"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -136,6 +136,8 @@ pub enum Edit<'a> {
         target: usize,
         /// To what; never missing.
         cell: Cell<'a>,
+        /// The text of the schema, of a header.
+        schema: Option<&'a str>,
     },
     /// Sets a target to a value per record; a missing one leaves the record as it is.
     SetValues {
@@ -143,6 +145,8 @@ pub enum Edit<'a> {
         target: usize,
         /// To what.
         cells: Cells<'a>,
+        /// The text of the schema, of a header.
+        schema: Option<&'a str>,
     },
     /// Gives a field another name in its place.
     Rename {
@@ -157,6 +161,8 @@ pub enum Edit<'a> {
         target: usize,
         /// What is set.
         to: usize,
+        /// A null is taken as the default of its schema.
+        defaults: bool,
     },
     /// Copies, then removes.
     Move {
@@ -164,6 +170,8 @@ pub enum Edit<'a> {
         target: usize,
         /// What is set.
         to: usize,
+        /// As of a copy.
+        defaults: bool,
     },
     /// Keeps only the named top-level fields.
     Retain {
@@ -178,6 +186,8 @@ pub enum Edit<'a> {
         place: Place,
         /// What stands between the names.
         delimiter: &'a str,
+        /// As of a copy.
+        defaults: bool,
     },
     /// Wraps the whole place in a map or struct with one field.
     Hoist {
@@ -190,6 +200,22 @@ pub enum Edit<'a> {
     Extract {
         /// The field.
         target: usize,
+        /// As of a copy.
+        defaults: bool,
+    },
+    /// Gives the top-level fields that are null or not there the defaults of their schemas.
+    Defaults {
+        /// Of the key or of the value.
+        place: Place,
+    },
+    /// Makes a place a map or struct of what fields of the other place hold.
+    Collect {
+        /// The key or the value.
+        place: Place,
+        /// The fields, each with its new name.
+        targets: Vec<(usize, &'a str)>,
+        /// As of a copy.
+        defaults: bool,
     },
 }
 
@@ -314,11 +340,15 @@ impl<'a> Context<'a, '_> {
         let [target, scope, data, count, argument] = [1, 2, 3, 4, 5].map(|part| word(entry, part) as usize);
         // place, target, data, count, argument: which of them the operation uses.
         let used = match operation {
-            1 | 10 => [false, true, false, false, false],
-            2 | 3 => [false, true, true, false, false],
-            4..=6 => [false, true, false, false, true],
-            7 => [true, false, true, true, false],
-            8 | 9 => [true, false, false, false, true],
+            1 => [false, true, false, false, false],
+            2 | 3 => [false, true, true, false, true],
+            4 => [false, true, false, false, true],
+            5 | 6 => [false, true, false, true, true],
+            7 | 12 => [true, false, true, true, false],
+            8 => [true, false, false, true, true],
+            9 => [true, false, false, false, true],
+            10 => [false, true, false, true, false],
+            11 => [true, false, false, false, false],
             _ => return Err(Malformed::new(Reason::Field, format!("operation {operation}"))),
         };
         let fields = [usize::from(place), target, data, count, argument];
@@ -336,16 +366,27 @@ impl<'a> Context<'a, '_> {
                 if cell == Cell::Missing {
                     return Err(Malformed::new(Reason::Tag, "constant that is missing"));
                 }
-                Edit::SetConstant { target, cell }
+                Edit::SetConstant { target, cell, schema: self.header_schema(argument)? }
             }
-            3 => Edit::SetValues { target, cells: self.cells(data, self.records)? },
+            3 => {
+                let schema = self.header_schema(argument)?;
+                Edit::SetValues { target, cells: self.cells(data, self.records)?, schema }
+            }
             4 => Edit::Rename { target, name: self.name(argument)? },
-            5 => Edit::Copy { target, to: self.check_target(argument)? },
-            6 => Edit::Move { target, to: self.check_target(argument)? },
+            5 => Edit::Copy { target, to: self.check_target(argument)?, defaults: flag(count)? },
+            6 => Edit::Move { target, to: self.check_target(argument)?, defaults: flag(count)? },
             7 => Edit::Retain { place: place_of(place)?, names: self.name_list(data, count)? },
-            8 => Edit::Flatten { place: place_of(place)?, delimiter: self.name(argument)? },
+            8 => {
+                let (delimiter, defaults) = (self.name(argument)?, flag(count)?);
+                Edit::Flatten { place: place_of(place)?, delimiter, defaults }
+            }
             9 => Edit::Hoist { place: place_of(place)?, field: self.name(argument)? },
-            _ => Edit::Extract { target },
+            10 => Edit::Extract { target, defaults: flag(count)? },
+            11 => Edit::Defaults { place: place_of(place)? },
+            _ => {
+                let targets = self.named_targets(data, count / 2)?;
+                Edit::Collect { place: place_of(place)?, targets, defaults: count % 2 == 1 }
+            }
         };
         Ok(ScopedEdit { edit, records: bitmap(&mut self.arena, scope, self.records, "bitmap of an edit")? })
     }
@@ -372,12 +413,35 @@ impl<'a> Context<'a, '_> {
         Arena::name(self.names, number, "name in an edit")
     }
 
+    fn header_schema(&self, argument: usize) -> Result<Option<&'a str>, Malformed> {
+        argument.checked_sub(1).map(|entry| self.name(entry)).transpose()
+    }
+
+    fn named_targets(&mut self, offset: usize, count: usize) -> Result<Vec<(usize, &'a str)>, Malformed> {
+        let entries = self.arena.column::<8>(offset, count, "targets of an edit")?;
+        if entries.len() != count {
+            return Err(Malformed::new(Reason::Offset, "targets of an edit are absent"));
+        }
+        let target =
+            |entry: &[u8; 8]| Ok((self.check_target(word(entry, 0) as usize)?, self.name(word(entry, 1) as usize)?));
+        entries.iter().map(target).collect()
+    }
+
     fn name_list(&mut self, offset: usize, count: usize) -> Result<Vec<&'a str>, Malformed> {
         let numbers = self.arena.column::<4>(offset, count, "names of an edit")?;
         if numbers.len() != count {
             return Err(Malformed::new(Reason::Offset, "names of an edit are absent"));
         }
         numbers.iter().map(|number| self.name(word(number, 0) as usize)).collect()
+    }
+}
+
+/// Whether an edit takes defaults in place of nulls.
+fn flag(count: usize) -> Result<bool, Malformed> {
+    match count {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Malformed::new(Reason::Field, format!("count {other} of an edit that has no list"))),
     }
 }
 
@@ -497,6 +561,40 @@ impl EditsWriter {
     /// Adds [`Edit::Extract`].
     pub fn extract(&mut self, target: usize) -> &mut Self {
         self.push(10, Place::Value, [target, 0, 0, 0])
+    }
+
+    /// Adds [`Edit::Defaults`].
+    pub fn defaults(&mut self, place: Place) -> &mut Self {
+        self.push(11, place, [0, 0, 0, 0])
+    }
+
+    /// Adds [`Edit::Collect`].
+    pub fn collect(&mut self, place: Place, targets: &[(usize, &str)]) -> &mut Self {
+        let entry = |(target, name): &(usize, &str)| [*target as u32, self.name(name) as u32].map(u32::to_le_bytes);
+        let entries: Vec<[[u8; 4]; 2]> = targets.iter().map(entry).collect();
+        self.align();
+        let data = self.arena.len();
+        self.arena.extend_from_slice(entries.as_flattened().as_flattened());
+        self.push(12, place, [0, data, 2 * targets.len(), 0])
+    }
+
+    /// Lets the edit that was added last take defaults in place of nulls. Of operations that cannot it makes what no reader
+    /// takes.
+    pub fn taking_defaults(&mut self) -> &mut Self {
+        if let Some(edit) = self.edits.last_mut() {
+            let count = word(edit, 4);
+            put_u32(edit, 16, count | 1);
+        }
+        self
+    }
+
+    /// Gives the header that the edit added last sets a schema.
+    pub fn of_schema(&mut self, schema: &str) -> &mut Self {
+        let entry = self.name(schema) + 1;
+        if let Some(edit) = self.edits.last_mut() {
+            put_u32(edit, 20, entry as u32);
+        }
+        self
     }
 
     /// The arena. An error: a limit of the format is exceeded.

@@ -121,6 +121,15 @@ pub enum Logical {
 
 impl Logical {
     /// The schema name that makes a schema of this type.
+    pub fn kind(self) -> Kind {
+        match self {
+            Logical::Decimal => Kind::Bytes,
+            Logical::Date | Logical::Time => Kind::Int32,
+            Logical::Timestamp => Kind::Int64,
+        }
+    }
+
+    /// The name that makes it one.
     pub fn schema_name(self) -> &'static str {
         match self {
             Logical::Decimal => "org.apache.kafka.connect.data.Decimal",

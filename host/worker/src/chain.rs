@@ -12,8 +12,8 @@ use tidegate_engine::{CallError, Hooks, InstanceSpec, Payload, PredicateInstance
 use tidegate_herder::Failure;
 use tidegate_record::SchemaId;
 use tidegate_record::columns::{ColumnsReader, ColumnsWriter};
-use tidegate_record::edits::{EditsReader, edits_from_json};
-use tidegate_record::view::{Column, Failure as Failed, FailureKind, Place, Plan, Reshapes, Rows, Side, Stage, View};
+use tidegate_record::edits::{EditsReader, FailureKind, edits_from_json};
+use tidegate_record::view::{Column, Failure as Failed, Place, Plan, Reshapes, Rows, Side, Stage, View};
 
 use crate::connector::failure;
 use crate::instances::{Owner, TaskSchemas, guest_config};
@@ -278,14 +278,10 @@ impl Guest<TransformInstance> {
     }
 
     /// What the transform makes of a schema: another one, none when it stays; an error is each of its records'.
-    async fn reshape(
-        &mut self,
-        side: Side,
-        schema: SchemaId,
-        schemas: &TaskSchemas,
-    ) -> Result<Result<Option<SchemaId>, String>, CallError> {
+    async fn reshape(&mut self, side: Side, schema: SchemaId, schemas: &TaskSchemas) -> Result<Reshaped, CallError> {
+        let of_data = |message: String| (FailureKind::Data, message);
         let Some(text) = schemas.lock().text(schema).cloned() else {
-            return Ok(Err(format!("there is no schema {}", schema.0)));
+            return Ok(Err(of_data(format!("there is no schema {}", schema.0))));
         };
         let place = match side {
             Side::Key => tidegate_engine::Place::Key,
@@ -293,8 +289,12 @@ impl Guest<TransformInstance> {
         };
         match self.instance.reshape(place, &text).await {
             Ok(None) => Ok(Ok(None)),
-            Ok(Some(changed)) => Ok(schemas.lock().define_json(&changed).map(Some).map_err(|error| error.to_string())),
-            Err(CallError::Fatal(message)) => Ok(Err(message)),
+            Ok(Some(changed)) => {
+                let defined = schemas.lock().define_json(&changed);
+                Ok(defined.map(Some).map_err(|error| of_data(error.to_string())))
+            }
+            Err(CallError::Fatal(message)) => Ok(Err((FailureKind::Data, message))),
+            Err(CallError::BadRecord { kind, message }) => Ok(Err((failure_kind(kind), message))),
             Err(error) => Err(error),
         }
     }
@@ -326,6 +326,19 @@ impl Guest<PredicateInstance> {
         }
         let payload = self.columns(view, rows, columns, schemas)?;
         self.instance.test(&payload).await
+    }
+}
+
+/// What a transform makes of a schema, or why its records fail.
+type Reshaped = Result<Option<SchemaId>, (FailureKind, String)>;
+
+fn failure_kind(kind: tidegate_engine::FailureKind) -> FailureKind {
+    match kind {
+        tidegate_engine::FailureKind::Data => FailureKind::Data,
+        tidegate_engine::FailureKind::Config => FailureKind::Config,
+        tidegate_engine::FailureKind::IllegalArgument => FailureKind::IllegalArgument,
+        tidegate_engine::FailureKind::NullPointer => FailureKind::NullPointer,
+        tidegate_engine::FailureKind::Other => FailureKind::Other,
     }
 }
 

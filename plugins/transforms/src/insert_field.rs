@@ -1,6 +1,6 @@
 //! InsertField: adds where a record comes from, and constants, to its key or value.
 
-use crate::side::{Side, add_field, definition, replace_null_with_default, struct_to_change};
+use crate::side::{Side, add_field, definition, replace_null_with_default, replaces_nulls, struct_to_change};
 use std::marker::PhantomData;
 use tidegate_sdk::{
     Cell, Column, Columns, Config, Definition, Edits, Error, FailureKind, Key, Place, Plan, Problem, Result, Schema,
@@ -29,6 +29,7 @@ enum Source {
 
 pub(crate) struct InsertField<S> {
     insertions: Vec<Insertion>,
+    replaces_nulls: bool,
     side: PhantomData<S>,
 }
 
@@ -69,7 +70,7 @@ impl<S: Side> Transform for InsertField<S> {
     }
 
     fn configure(config: &Config) -> Result<InsertField<S>> {
-        Ok(InsertField { insertions: insertions(config)?, side: PhantomData })
+        Ok(InsertField { insertions: insertions(config)?, replaces_nulls: replaces_nulls(config)?, side: PhantomData })
     }
 
     fn plan(&self) -> Plan {
@@ -107,6 +108,9 @@ impl<S: Side> Transform for InsertField<S> {
                 Some(column) => insert_read::<S>(columns, column, target, insertion.source, edits)?,
             }
         }
+        if self.replaces_nulls {
+            edits.defaults(S::PLACE);
+        }
         Ok(())
     }
 }
@@ -127,7 +131,7 @@ fn insert_read<S: Side>(
     }
     if source == Source::Offset {
         for record in 0..columns.len() {
-            if columns.cell(column, record)? == Cell::Null && !is_null::<S>(columns, record) {
+            if columns.cell(column, record)? == Cell::Null && !S::is_null(columns, record) {
                 let message = "Only SinkRecord supported for [field insertion], found: \
                                org.apache.kafka.connect.source.SourceRecord";
                 edits.fail(record, FailureKind::Data, message);
@@ -142,7 +146,7 @@ fn insert_read<S: Side>(
                 Cell::Null => Cell::Missing,
                 // A timestamp with a schema is a Timestamp; without one it is a plain number.
                 Cell::Timestamp(time) | Cell::Int64(time) if source == Source::Timestamp => {
-                    match has_schema::<S>(columns, record) {
+                    match S::has_schema(columns, record) {
                         true => Cell::Timestamp(time),
                         false => Cell::Int64(time),
                     }
@@ -163,14 +167,6 @@ fn the_one_text<'a>(columns: &Columns<'a>, column: usize) -> Result<Option<&'a s
         }
     }
     Ok(one)
-}
-
-fn is_null<S: Side>(columns: &Columns<'_>, record: usize) -> bool {
-    if S::PLACE == Place::Key { columns.key_is_null(record) } else { columns.value_is_null(record) }
-}
-
-fn has_schema<S: Side>(columns: &Columns<'_>, record: usize) -> bool {
-    if S::PLACE == Place::Key { columns.key_has_schema(record) } else { columns.value_has_schema(record) }
 }
 
 fn insertions(config: &Config) -> Result<Vec<Insertion>> {

@@ -4,44 +4,83 @@
 //! be honoured here, such as a regular expression with a look-behind, is refused when the configuration is validated.
 //! Nothing walks over records where an edit for the whole batch says the same.
 
+mod cast;
+mod drop_headers;
+mod extract_field;
 mod filter;
+mod flatten;
+mod header_from;
+mod hoist_field;
 mod insert_field;
+mod insert_header;
 mod mask_field;
 mod regex_router;
 mod replace_field;
+mod set_schema_metadata;
 mod timestamp_converter;
+mod timestamp_router;
+mod value_to_key;
 
 mod has_header_key;
 mod record_is_tombstone;
 mod topic_name_matches;
 
 mod date_format;
+mod field_path;
+mod java_number;
 mod java_regex;
+mod java_values;
 mod side;
 
+use cast::Cast;
+use drop_headers::DropHeaders;
+use extract_field::ExtractField;
 use filter::Filter;
+use flatten::Flatten;
 use has_header_key::HasHeaderKey;
+use header_from::HeaderFrom;
+use hoist_field::HoistField;
 use insert_field::InsertField;
+use insert_header::InsertHeader;
 use mask_field::MaskField;
 use record_is_tombstone::RecordIsTombstone;
 use regex_router::RegexRouter;
 use replace_field::ReplaceField;
+use set_schema_metadata::SetSchemaMetadata;
 use side::{OnKey, OnValue};
 use timestamp_converter::TimestampConverter;
+use timestamp_router::TimestampRouter;
 use topic_name_matches::TopicNameMatches;
+use value_to_key::ValueToKey;
 
 tidegate_sdk::export! {
     transforms: [
+        Cast<OnKey>,
+        Cast<OnValue>,
+        DropHeaders,
+        ExtractField<OnKey>,
+        ExtractField<OnValue>,
         Filter,
+        Flatten<OnKey>,
+        Flatten<OnValue>,
+        HeaderFrom<OnKey>,
+        HeaderFrom<OnValue>,
+        HoistField<OnKey>,
+        HoistField<OnValue>,
         InsertField<OnKey>,
         InsertField<OnValue>,
+        InsertHeader,
         MaskField<OnKey>,
         MaskField<OnValue>,
         RegexRouter,
         ReplaceField<OnKey>,
         ReplaceField<OnValue>,
+        SetSchemaMetadata<OnKey>,
+        SetSchemaMetadata<OnValue>,
         TimestampConverter<OnKey>,
         TimestampConverter<OnValue>,
+        TimestampRouter,
+        ValueToKey,
     ],
     predicates: [HasHeaderKey, RecordIsTombstone, TopicNameMatches],
 }

@@ -1,6 +1,6 @@
 //! MaskField: replaces fields with the empty value of their type, or with a given one.
 
-use crate::side::{Side, definition, replace_null_with_default, struct_to_change};
+use crate::side::{Side, definition, names, replace_null_with_default, replaces_nulls, require_struct};
 use std::marker::PhantomData;
 use tidegate_sdk::{
     Bitmap, Cell, Column, Columns, Config, Definition, Edits, FailureKind, Key, Kind, Place, Plan, Problem, Result,
@@ -12,6 +12,7 @@ const PURPOSE: &str = "mask fields";
 pub(crate) struct MaskField<S> {
     fields: Vec<String>,
     replacement: Option<String>,
+    replaces_nulls: bool,
     side: PhantomData<S>,
 }
 
@@ -36,10 +37,7 @@ impl<S: Side> Transform for MaskField<S> {
     }
 
     fn validate(config: &Config) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if config.list("fields").is_empty() {
-            problems.push(Problem::new("fields", "must not be empty"));
-        }
+        let mut problems: Vec<Problem> = names(config, "fields").err().into_iter().collect();
         if config.get("replacement") == Some("") {
             problems.push(Problem::new("replacement", "must not be empty"));
         }
@@ -48,7 +46,8 @@ impl<S: Side> Transform for MaskField<S> {
 
     fn configure(config: &Config) -> Result<MaskField<S>> {
         Ok(MaskField {
-            fields: config.list("fields").into_iter().map(str::to_owned).collect(),
+            fields: names(config, "fields")?,
+            replaces_nulls: replaces_nulls(config)?,
             replacement: config.get("replacement").map(str::to_owned),
             side: PhantomData,
         })
@@ -60,24 +59,15 @@ impl<S: Side> Transform for MaskField<S> {
     }
 
     fn reshape(&self, _: Place, schema: &Schema) -> Result<Option<Schema>> {
-        struct_to_change(schema, PURPOSE)?;
-        Ok(None)
+        require_struct(schema, PURPOSE).map(|()| None)
     }
 
     fn apply(&self, columns: &Columns<'_>, edits: &mut Edits) -> Result<()> {
+        let columns = &columns.with_defaults(self.replaces_nulls);
         let count = columns.len();
-        let flags = |record: usize| match S::PLACE {
-            Place::Key => (columns.key_is_null(record), columns.key_has_schema(record)),
-            _ => (columns.value_is_null(record), columns.value_has_schema(record)),
-        };
         let mut failed = vec![false; count];
-        for (record, failed) in failed.iter_mut().enumerate() {
-            let message = match flags(record) {
-                (false, _) => continue,
-                (true, true) => "Only Struct objects supported for [mask fields], found: null",
-                (true, false) => "Only Map objects supported in absence of schema for [mask fields], found: null",
-            };
-            edits.fail(record, FailureKind::Data, message);
+        for (record, failed) in failed.iter_mut().enumerate().filter(|(record, _)| S::is_null(columns, *record)) {
+            edits.fail(record, FailureKind::Data, &S::null_message(columns, record, PURPOSE));
             *failed = true;
         }
         for column in 0..self.fields.len() {
@@ -88,7 +78,7 @@ impl<S: Side> Transform for MaskField<S> {
                 // A JSON number is a whole one or not; a missing field is added as null, unless a schema forbids it.
                 let detail = match kind {
                     Kind::Number => matches!(columns.cell(column, record)?, Cell::Number(text) if is_whole(text)),
-                    Kind::Missing => flags(record).1,
+                    Kind::Missing => S::has_schema(columns, record),
                     _ => false,
                 };
                 match kinds.iter_mut().find(|(known, known_detail, _)| (*known, *known_detail) == (kind, detail)) {
@@ -110,6 +100,9 @@ impl<S: Side> Transform for MaskField<S> {
                     }
                 }
             }
+        }
+        if self.replaces_nulls {
+            edits.defaults(S::PLACE);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! ReplaceField: drops and renames top-level fields.
 
-use crate::side::{Side, add_field, definition, replace_null_with_default, struct_to_change};
+use crate::side::{Side, add_field, definition, replace_null_with_default, replaces_nulls, struct_to_change};
 use std::marker::PhantomData;
 use tidegate_sdk::{
     Column, Columns, Config, Definition, Edits, Error, Key, Place, Plan, Problem, Result, Schema, Transform,
@@ -16,6 +16,7 @@ pub(crate) struct ReplaceField<S> {
     renames: Vec<(String, String)>,
     /// The same in an order in which no rename meets a name that is still to be changed.
     steps: Vec<(String, String)>,
+    replaces_nulls: bool,
     side: PhantomData<S>,
 }
 
@@ -52,6 +53,7 @@ impl<S: Side> Transform for ReplaceField<S> {
             exclude: names("exclude"),
             steps: in_order(&renames),
             renames,
+            replaces_nulls: replaces_nulls(config)?,
             side: PhantomData,
         })
     }
@@ -83,6 +85,9 @@ impl<S: Side> Transform for ReplaceField<S> {
         (0..removed).for_each(|target| edits.remove(target));
         for (index, (_, new)) in self.steps.iter().enumerate() {
             edits.rename(removed + index, new);
+        }
+        if self.replaces_nulls {
+            edits.defaults(S::PLACE);
         }
         Ok(())
     }

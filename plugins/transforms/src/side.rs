@@ -1,12 +1,25 @@
 //! The `$Key` and `$Value` variants of a transform, and what all of them say about keys and schemas.
 
-use tidegate_sdk::{Definition, Error, Key, Place, Result, Schema, Type};
+use tidegate_sdk::{Columns, Config, Definition, Error, Key, Place, Problem, Result, Schema, Type};
 
 /// Which of key and value a variant works on.
 pub(crate) trait Side: 'static {
     const PLACE: Place;
     /// Behind the name of the transform.
     const SUFFIX: &'static str;
+
+    /// Whether it is null in a record.
+    fn is_null(columns: &Columns<'_>, record: usize) -> bool;
+    /// Whether it has a schema in a record.
+    fn has_schema(columns: &Columns<'_>, record: usize) -> bool;
+
+    /// What Connect says of a null where it wants fields.
+    fn null_message(columns: &Columns<'_>, record: usize, purpose: &str) -> String {
+        match Self::has_schema(columns, record) {
+            true => format!("Only Struct objects supported for [{purpose}], found: null"),
+            false => format!("Only Map objects supported in absence of schema for [{purpose}], found: null"),
+        }
+    }
 }
 
 /// `$Key`.
@@ -17,11 +30,27 @@ pub(crate) struct OnValue;
 impl Side for OnKey {
     const PLACE: Place = Place::Key;
     const SUFFIX: &'static str = "$Key";
+
+    fn is_null(columns: &Columns<'_>, record: usize) -> bool {
+        columns.key_is_null(record)
+    }
+
+    fn has_schema(columns: &Columns<'_>, record: usize) -> bool {
+        columns.key_has_schema(record)
+    }
 }
 
 impl Side for OnValue {
     const PLACE: Place = Place::Value;
     const SUFFIX: &'static str = "$Value";
+
+    fn is_null(columns: &Columns<'_>, record: usize) -> bool {
+        columns.value_is_null(record)
+    }
+
+    fn has_schema(columns: &Columns<'_>, record: usize) -> bool {
+        columns.value_has_schema(record)
+    }
 }
 
 /// A transform with a variant for keys and one for values, named as in Connect.
@@ -30,10 +59,7 @@ pub(crate) fn definition<S: Side>(name: &str) -> Definition {
     Definition::transform(&name).alias(&format!("org.apache.kafka.connect.transforms.{name}"))
 }
 
-/// The key that Connect gives to all transforms that read fields.
-///
-/// A null that has a default in its schema keeps being null here, whatever the key says; the converters, which have a key
-/// of the same name, put the default in its place when the record is written.
+/// The key that Connect gives to the transforms that read fields.
 pub(crate) fn replace_null_with_default() -> Key {
     Key::boolean("replace.null.with.default").default(true).doc(
         "Whether to replace fields that have a default value and that are null to the default value. When set to true, \
@@ -41,14 +67,41 @@ pub(crate) fn replace_null_with_default() -> Key {
     )
 }
 
+/// Whether a null counts as the default of its schema.
+pub(crate) fn replaces_nulls(config: &Config) -> Result<bool> {
+    config.boolean("replace.null.with.default")
+}
+
+/// The names of a list that has to have some, no two of them the same.
+pub(crate) fn names(config: &Config, key: &str) -> Result<Vec<String>, Problem> {
+    let names: Vec<String> = config.list(key).into_iter().map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err(Problem::new(key, "must not be empty"));
+    }
+    for (at, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            return Err(Problem::new(key, "has an empty element"));
+        }
+        if names[..at].contains(name) {
+            return Err(Problem::new(key, format!("names \"{name}\" twice")));
+        }
+    }
+    Ok(names)
+}
+
+/// Refuses a schema that is no struct.
+pub(crate) fn require_struct(schema: &Schema, purpose: &str) -> Result<()> {
+    match schema.of_type {
+        Type::Struct => Ok(()),
+        other => {
+            Err(Error::fatal(format!("Only Struct objects supported for [{purpose}], found: {}", java_class(other))))
+        }
+    }
+}
+
 /// A struct whose fields are about to be changed. Connect keeps its name, version, doc and parameters and makes it required.
 pub(crate) fn struct_to_change(schema: &Schema, purpose: &str) -> Result<Schema> {
-    if schema.of_type != Type::Struct {
-        return Err(Error::fatal(format!(
-            "Only Struct objects supported for [{purpose}], found: {}",
-            java_class(schema.of_type)
-        )));
-    }
+    require_struct(schema, purpose)?;
     Ok(Schema { optional: false, default: None, ..schema.clone() })
 }
 

@@ -1,11 +1,11 @@
 //! TimestampConverter: between Unix time, text and Connect's Date, Time and Timestamp.
 
 use crate::date_format::{DAY_MS, DateFormat};
-use crate::side::{Side, definition, replace_null_with_default, struct_to_change};
+use crate::side::{Side, definition, replace_null_with_default, replaces_nulls, struct_to_change};
 use std::marker::PhantomData;
 use tidegate_sdk::{
-    Cell, Column, Columns, Config, Definition, Edits, Error, FailureKind, Key, Place, Plan, Problem, Result, Schema,
-    Transform, Type, logical,
+    Bitmap, Cell, Column, Columns, Config, Definition, Edits, Error, FailureKind, Key, Place, Plan, Problem, Result,
+    Schema, Transform, Type, Value, logical,
 };
 
 const PURPOSE: &str = "converting timestamp formats";
@@ -16,6 +16,7 @@ pub(crate) struct TimestampConverter<S> {
     target: Target,
     format: Option<DateFormat>,
     precision: Precision,
+    replaces_nulls: bool,
     side: PhantomData<S>,
 }
 
@@ -105,7 +106,8 @@ impl<S: Side> Transform for TimestampConverter<S> {
             false => Some(DateFormat::new(pattern).map_err(|message| Error::invalid_config("format", message))?),
         };
         let field = Some(config.string("field")?).filter(|field| !field.is_empty()).map(str::to_owned);
-        Ok(TimestampConverter { field, target, format, precision, side: PhantomData })
+        let replaces_nulls = replaces_nulls(config)?;
+        Ok(TimestampConverter { field, target, format, precision, replaces_nulls, side: PhantomData })
     }
 
     fn plan(&self) -> Plan {
@@ -113,7 +115,7 @@ impl<S: Side> Transform for TimestampConverter<S> {
             Some(field) => Column::field(S::PLACE, field),
             None => Column::whole(S::PLACE),
         };
-        Plan { read: vec![column.clone()], write: vec![column] }
+        Plan { read: vec![column.clone()], write: vec![column, Column::whole(S::PLACE)] }
     }
 
     fn reshape(&self, _: Place, schema: &Schema) -> Result<Option<Schema>> {
@@ -131,16 +133,15 @@ impl<S: Side> Transform for TimestampConverter<S> {
     }
 
     fn apply(&self, columns: &Columns<'_>, edits: &mut Edits) -> Result<()> {
+        let columns = &columns.with_defaults(self.replaces_nulls);
         let mut text = Vec::new();
         let mut converted = Vec::with_capacity(columns.len());
         for record in 0..columns.len() {
             let cell = columns.cell(0, record)?;
-            let has_schema = match S::PLACE {
-                Place::Key => columns.key_has_schema(record),
-                _ => columns.value_has_schema(record),
-            };
+            let has_schema = S::has_schema(columns, record);
             let time = self.milliseconds(cell);
-            converted.push(match time.and_then(|time| time.map(|time| self.convert(time, &mut text)).transpose()) {
+            let convert = |time| self.convert(time, has_schema, &mut text);
+            converted.push(match time.and_then(|time| time.map(convert).transpose()) {
                 // Without a schema a field that is missing is added as null; with one there is nothing to convert.
                 Ok(None) if cell == Cell::Missing && has_schema => Converted::Leave,
                 Ok(None) => Converted::Null,
@@ -163,7 +164,17 @@ impl<S: Side> Transform for TimestampConverter<S> {
                 Converted::Timestamp(time) => Cell::Timestamp(time),
             })
         });
-        edits.set_cells(0, cells)
+        edits.set_cells(0, cells)?;
+        if self.field.is_some() {
+            // A struct that is null gets the new schema too.
+            let nulls =
+                Bitmap::of(columns.len(), |record| S::is_null(columns, record) && S::has_schema(columns, record));
+            edits.set_where(1, &Value::Null, &nulls);
+            if self.replaces_nulls {
+                edits.defaults(S::PLACE);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -243,7 +254,7 @@ impl<S> TimestampConverter<S> {
         }
     }
 
-    fn convert(&self, time: i64, text: &mut Vec<u8>) -> Result<Converted, String> {
+    fn convert(&self, time: i64, has_schema: bool, text: &mut Vec<u8>) -> Result<Converted, String> {
         Ok(match (self.target, &self.format) {
             (Target::String, Some(format)) => {
                 let start = text.len();
@@ -254,8 +265,13 @@ impl<S> TimestampConverter<S> {
             (Target::String, None) => Converted::Null,
             (Target::Unix, _) => Converted::Unix(self.to_unix(time)),
             (Target::Date, _) => {
-                let days = i32::try_from(time.div_euclid(DAY_MS));
-                Converted::Date(days.map_err(|_| format!("{time} milliseconds are too far from 1970 for a Date"))?)
+                let days = time.div_euclid(DAY_MS);
+                match i32::try_from(days) {
+                    Ok(days) => Converted::Date(days),
+                    // Without a schema a Date is a point in time as a Timestamp is, and those reach further.
+                    Err(_) if !has_schema => Converted::Timestamp(days.saturating_mul(DAY_MS)),
+                    Err(_) => return Err(format!("{time} milliseconds are too far from 1970 for a Date")),
+                }
             }
             (Target::Time, _) => Converted::Time(time.rem_euclid(DAY_MS) as i32),
             (Target::Timestamp, _) => Converted::Timestamp(time),
@@ -274,7 +290,11 @@ fn check_timestamp(schema: &Schema) -> Result<()> {
         true => Ok(()),
         false => {
             let name = format!("{:?}", schema.of_type).to_uppercase();
-            Err(Error::fatal(format!("Schema Schema{{{name}}} does not correspond to a known timestamp type format")))
+            let kind = FailureKind::Other;
+            Err(Error::bad_record(
+                kind,
+                format!("Schema Schema{{{name}}} does not correspond to a known timestamp type format"),
+            ))
         }
     }
 }

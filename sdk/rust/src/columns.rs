@@ -18,6 +18,7 @@ pub struct Columns<'a> {
     count: usize,
     cells: usize,
     flags: Option<usize>,
+    defaults: bool,
 }
 
 /// What one record has in one column, borrowed from the arena.
@@ -107,7 +108,22 @@ impl<'a> Columns<'a> {
         if flags.is_some_and(|at| bytes[at..at + count].iter().any(|&flags| flags > 0b1111)) {
             return Err(Malformed::new("a record has a flag without meaning"));
         }
-        Ok(Columns { arena, dictionary, columns, count, cells, flags })
+        Ok(Columns { arena, dictionary, columns, count, cells, flags, defaults: false })
+    }
+
+    /// The same columns with the default of its schema in place of every null that has one, or not.
+    #[must_use]
+    pub fn with_defaults(&self, defaults: bool) -> Columns<'a> {
+        Columns { defaults, ..self.clone() }
+    }
+
+    /// The default of the schema of what is null in a column.
+    pub fn default(&self, column: usize, record: usize) -> Result<Option<Value>, Malformed> {
+        let at = self.written_at(column, record)?;
+        match read_cell_header(self.arena, at)? {
+            (tag::NULL, 1..) => self.with_defaults(true).value(column, record),
+            _ => Ok(None),
+        }
     }
 
     /// Number of records.
@@ -236,10 +252,27 @@ impl<'a> Columns<'a> {
         self.flags.map_or(0, |at| self.arena.bytes()[at + record])
     }
 
-    fn at(&self, column: usize, record: usize) -> Result<usize, Malformed> {
+    fn written_at(&self, column: usize, record: usize) -> Result<usize, Malformed> {
         match column < self.columns && record < self.count {
             true => Ok(self.cells + CELL_BYTES * (column * self.count + record)),
             false => Err(Malformed::new("the host sent fewer columns than the plan reads")),
+        }
+    }
+
+    /// Where a cell stands, or the default of one that is null.
+    fn at(&self, column: usize, record: usize) -> Result<usize, Malformed> {
+        let at = self.written_at(column, record)?;
+        match read_cell_header(self.arena, at)? {
+            (tag::NULL, default @ 1..) => {
+                let default = u32::try_from(default).unwrap_or(u32::MAX);
+                self.arena.range(default, CELL_BYTES as u32)?;
+                match read_cell_header(self.arena, default as usize)?.0 {
+                    tag::NULL | tag::MISSING => Err(Malformed::new("a default that is null")),
+                    _ if self.defaults => Ok(default as usize),
+                    _ => Ok(at),
+                }
+            }
+            _ => Ok(at),
         }
     }
 
@@ -268,7 +301,8 @@ pub(crate) fn read_cell_header(arena: Arena<'_>, at: usize) -> Result<(u8, u64),
     let (length, data) = (arena.u32(at + 4), arena.u64(at + 8));
     let signed = data as i64;
     let fits = match of_tag {
-        tag::NULL | tag::MISSING => length == 0 && data == 0,
+        tag::NULL => length == 0,
+        tag::MISSING => length == 0 && data == 0,
         tag::BOOLEAN => length == 1 && data <= 1,
         tag::INT8 => length == 1 && i8::try_from(signed).is_ok(),
         tag::INT16 => length == 2 && i16::try_from(signed).is_ok(),

@@ -14,7 +14,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// A configuration of these pairs with the defaults of a definition.
+    /// A configuration of these pairs with the defaults of a definition. As in Connect, the values of its keys lose the
+    /// white space around them.
     pub fn new<K: Into<String>, V: Into<String>>(
         definition: &Definition,
         pairs: impl IntoIterator<Item = (K, V)>,
@@ -24,7 +25,13 @@ impl Config {
             .iter()
             .filter_map(|key| Some((key.name().to_owned(), key.default_value()?.to_owned())))
             .collect();
-        Config { written: pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect(), defaults }
+        let is_known = |name: &str| definition.keys().iter().any(|key| key.name() == name);
+        let written = pairs.into_iter().map(|(key, value)| {
+            let (key, value): (String, String) = (key.into(), value.into());
+            let value = if is_known(&key) { value.trim().to_owned() } else { value };
+            (key, value)
+        });
+        Config { written: written.collect(), defaults }
     }
 
     /// The value, if it was written or has a default.

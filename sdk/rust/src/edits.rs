@@ -7,7 +7,7 @@ use crate::columns::{CELL_BYTES, Cell};
 use crate::dictionary::{Dictionary, align};
 use crate::transform::Place;
 use crate::value::tag;
-use crate::{Result, Value};
+use crate::{Result, Schema, Value};
 
 const MAGIC: &[u8; 4] = b"TGE1";
 const HEADER_BYTES: usize = 40;
@@ -24,6 +24,8 @@ pub(crate) mod op {
     pub(crate) const FLATTEN: u16 = 8;
     pub(crate) const HOIST: u16 = 9;
     pub(crate) const EXTRACT: u16 = 10;
+    pub(crate) const DEFAULTS: u16 = 11;
+    pub(crate) const COLLECT: u16 = 12;
 }
 
 /// One bit per record.
@@ -131,6 +133,7 @@ pub struct Edits {
     failures: Vec<u8>,
     /// The bitmap that was written last and where, as edits often share one.
     written: Option<(Bitmap, u32)>,
+    takes_defaults: bool,
 }
 
 /// The numbers of one edit; what an operation does not use is 0.
@@ -155,6 +158,7 @@ impl Edits {
             keep: 0,
             failures: Vec::new(),
             written: None,
+            takes_defaults: false,
         }
     }
 
@@ -225,6 +229,44 @@ impl Edits {
         Ok(())
     }
 
+    /// Appends the target, a header, to all records, with a value and its schema.
+    pub fn set_header(&mut self, target: usize, value: &Value, schema: &Schema) {
+        let data = self.cells([Some(value)].into_iter());
+        let argument = self.name(&schema.to_json().to_string()).saturating_add(1);
+        self.edit(op::SET_CONSTANT, Edit { target: target as u32, data, argument, ..Edit::default() });
+    }
+
+    /// Whether [`copy`](Edits::copy), [`move_to`](Edits::move_to), [`flatten`](Edits::flatten),
+    /// [`extract`](Edits::extract) and [`collect`](Edits::collect) from here on take the default of a schema in place of a
+    /// null. They do not until told so.
+    pub fn take_defaults(&mut self, takes_defaults: bool) {
+        self.takes_defaults = takes_defaults;
+    }
+
+    /// Gives every top-level field of a key or value that is null or not there the default of its schema.
+    pub fn defaults(&mut self, place: Place) {
+        self.edit(op::DEFAULTS, Edit { place: place_byte(place), ..Edit::default() });
+    }
+
+    /// Makes a key or value a map or struct of what the targets, fields of the other one, hold: each target with its name.
+    pub fn collect<'n>(&mut self, place: Place, targets: impl IntoIterator<Item = (usize, &'n str)>) {
+        let mut entries = Vec::new();
+        for (target, name) in targets {
+            entries.extend_from_slice(&(target as u32).to_le_bytes());
+            entries.extend_from_slice(&self.name(name).to_le_bytes());
+        }
+        align(&mut self.arena);
+        let data = self.arena.len() as u32;
+        self.arena.extend_from_slice(&entries);
+        let count = (entries.len() / 4) as u32 + self.default_count();
+        self.edit(op::COLLECT, Edit { place: place_byte(place), data, count, ..Edit::default() });
+    }
+
+    /// What the count of an edit says about nulls that have a default.
+    fn default_count(&self) -> u32 {
+        self.takes_defaults.into()
+    }
+
     /// Gives the target field another name in its place.
     pub fn rename(&mut self, target: usize, name: &str) {
         let argument = self.name(name);
@@ -233,12 +275,14 @@ impl Edits {
 
     /// Sets the target `to` to what the target `from` holds.
     pub fn copy(&mut self, from: usize, to: usize) {
-        self.edit(op::COPY, Edit { target: from as u32, argument: to as u32, ..Edit::default() });
+        let count = self.default_count();
+        self.edit(op::COPY, Edit { target: from as u32, argument: to as u32, count, ..Edit::default() });
     }
 
     /// As [`copy`](Edits::copy), then removes `from`.
     pub fn move_to(&mut self, from: usize, to: usize) {
-        self.edit(op::MOVE, Edit { target: from as u32, argument: to as u32, ..Edit::default() });
+        let count = self.default_count();
+        self.edit(op::MOVE, Edit { target: from as u32, argument: to as u32, count, ..Edit::default() });
     }
 
     /// Keeps only the named top-level fields of a key or value.
@@ -257,7 +301,8 @@ impl Edits {
     /// Joins the names of nested fields of a key or value.
     pub fn flatten(&mut self, place: Place, delimiter: &str) {
         let argument = self.name(delimiter);
-        self.edit(op::FLATTEN, Edit { place: place_byte(place), argument, ..Edit::default() });
+        let count = self.default_count();
+        self.edit(op::FLATTEN, Edit { place: place_byte(place), argument, count, ..Edit::default() });
     }
 
     /// Wraps a key or value in a map or struct with one field.
@@ -268,7 +313,8 @@ impl Edits {
 
     /// The target's value becomes its whole key or value.
     pub fn extract(&mut self, target: usize) {
-        self.edit(op::EXTRACT, Edit { target: target as u32, ..Edit::default() });
+        let count = self.default_count();
+        self.edit(op::EXTRACT, Edit { target: target as u32, count, ..Edit::default() });
     }
 
     fn edit(&mut self, operation: u16, edit: Edit) {

@@ -1,5 +1,6 @@
 //! Errors as decisions: what a plugin answers tells the host what to do next.
 
+use crate::FailureKind;
 use std::fmt;
 
 /// What the functions of a definition answer.
@@ -23,6 +24,8 @@ pub enum Error {
     EndOfInput,
     /// The task fails and shows the message as its trace. An operator has to act.
     Fatal(String),
+    /// The records that the call is about fail, not the task. Only from [`reshape`](crate::Transform::reshape).
+    BadRecord(FailureKind, String),
 }
 
 /// One thing that is wrong with a configuration.
@@ -61,14 +64,20 @@ impl Error {
     pub fn fatal(message: impl fmt::Display) -> Error {
         Error::Fatal(message.to_string())
     }
+
+    /// See [`Error::BadRecord`].
+    pub fn bad_record(kind: FailureKind, message: impl fmt::Display) -> Error {
+        Error::BadRecord(kind, message.to_string())
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Retriable { message, .. } | Error::ConnectionLost(message) | Error::Fatal(message) => {
-                f.write_str(message)
-            }
+            Error::Retriable { message, .. }
+            | Error::ConnectionLost(message)
+            | Error::Fatal(message)
+            | Error::BadRecord(_, message) => f.write_str(message),
             Error::InvalidConfig(Problem { key, message }) => write!(f, "key \"{key}\": {message}"),
             Error::EndOfInput => f.write_str("end of input"),
         }
@@ -97,6 +106,12 @@ impl fmt::Display for Malformed {
 }
 
 impl std::error::Error for Malformed {}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Error {
+        Error::InvalidConfig(problem)
+    }
+}
 
 impl From<Malformed> for Error {
     fn from(malformed: Malformed) -> Error {

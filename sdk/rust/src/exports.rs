@@ -6,7 +6,7 @@ use crate::bindings::{converter, plugin, predicate, sink, source, transform};
 use crate::plugin::{ConverterKind, HeaderConverterKind, Pairs, PredicateKind, Sink, Source, TransformKind};
 use crate::plugin::{RunningConverter, RunningPredicate, RunningSink, RunningSource, RunningTransform};
 use crate::transform::{Column, Place, Plan};
-use crate::{Config, Error, Plugin, PollLimits, Position, Problem, Result, SourceOffset, TopicPartition};
+use crate::{Config, Error, FailureKind, Plugin, PollLimits, Position, Problem, Result, SourceOffset, TopicPartition};
 use std::cell::RefCell;
 
 /// The component that [`export!`](crate::export) makes; ties the exports to its table.
@@ -258,6 +258,31 @@ impl From<Error> for wit::Error {
             Error::InvalidConfig(problem) => wit::Error::InvalidConfig(problem.into()),
             Error::EndOfInput => wit::Error::EndOfInput,
             Error::Fatal(message) => wit::Error::Fatal(message),
+            Error::BadRecord(kind, message) => wit::Error::BadRecord(wit::RecordFailure { kind: kind.into(), message }),
+        }
+    }
+}
+
+impl From<FailureKind> for wit::FailureKind {
+    fn from(kind: FailureKind) -> wit::FailureKind {
+        match kind {
+            FailureKind::Data => wit::FailureKind::Data,
+            FailureKind::Config => wit::FailureKind::Config,
+            FailureKind::IllegalArgument => wit::FailureKind::IllegalArgument,
+            FailureKind::NullPointer => wit::FailureKind::NullPointer,
+            FailureKind::Other => wit::FailureKind::Other,
+        }
+    }
+}
+
+impl From<wit::FailureKind> for FailureKind {
+    fn from(kind: wit::FailureKind) -> FailureKind {
+        match kind {
+            wit::FailureKind::Data => FailureKind::Data,
+            wit::FailureKind::Config => FailureKind::Config,
+            wit::FailureKind::IllegalArgument => FailureKind::IllegalArgument,
+            wit::FailureKind::NullPointer => FailureKind::NullPointer,
+            wit::FailureKind::Other => FailureKind::Other,
         }
     }
 }
@@ -270,6 +295,7 @@ impl From<wit::Error> for Error {
             wit::Error::InvalidConfig(wit::Problem { key, message }) => Error::invalid_config(key, message),
             wit::Error::EndOfInput => Error::EndOfInput,
             wit::Error::Fatal(message) => Error::Fatal(message),
+            wit::Error::BadRecord(wit::RecordFailure { kind, message }) => Error::BadRecord(kind.into(), message),
         }
     }
 }

@@ -213,6 +213,21 @@ impl TransformHarness {
         Ok(json::write_records(&remaining))
     }
 
+    /// What the transform reads and writes, for a harness that makes columns and applies edits itself.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// As the contract's `apply`: the edits to columns, both as arenas.
+    pub fn edits(&mut self, columns: &[u8]) -> Result<Vec<u8>> {
+        self.running.apply(columns)
+    }
+
+    /// As the contract's `reshape`.
+    pub fn reshape(&mut self, place: Place, schema: &str) -> Result<Option<String>> {
+        self.running.reshape(place, schema)
+    }
+
     /// Transforms records; one answer for each.
     pub fn apply(&mut self, records: &[TestRecord]) -> Result<Vec<Transformed>> {
         let answer = self.running.apply(&columns::write(&self.plan.read, records))?;

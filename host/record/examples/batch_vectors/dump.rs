@@ -120,7 +120,16 @@ pub(crate) fn columns(columns: &ColumnsReader<'_>) -> Json {
         })
         .collect();
     let flags: Vec<u8> = (0..columns.records()).map(|record| columns.flags(record)).collect();
-    json!({ "count": columns.records(), "columns": cells, "flags": flags })
+    let mut json = json!({ "count": columns.records(), "columns": cells, "flags": flags });
+    let defaults = |column: usize| -> Vec<Json> {
+        let default = |record: usize| columns.default(column, record).to_value(columns.names());
+        (0..columns.records()).filter_map(|record| Some(json!([record, value(&default(record)?)]))).collect()
+    };
+    let defaults: Vec<Vec<Json>> = (0..columns.columns()).map(defaults).collect();
+    if defaults.iter().any(|column| !column.is_empty()) {
+        json["defaults"] = json!(defaults);
+    }
+    json
 }
 
 fn bits(bitmap: Option<Bitmap<'_>>) -> Json {
@@ -143,23 +152,39 @@ pub(crate) fn edits(edits: &EditsReader<'_>) -> Json {
         .map(|scoped| {
             let mut object = match &scoped.edit {
                 Edit::Remove { target } => json!({ "op": "remove", "target": target }),
-                Edit::SetConstant { target, cell: constant } => {
+                Edit::SetConstant { target, cell: constant, .. } => {
                     json!({ "op": "set constant", "target": target, "cell": cell(constant, names) })
                 }
-                Edit::SetValues { target, cells } => {
+                Edit::SetValues { target, cells, .. } => {
                     let cells: Vec<Json> = cells.iter().map(|item| cell(&item, names)).collect();
                     json!({ "op": "set values", "target": target, "cells": cells })
                 }
                 Edit::Rename { target, name } => json!({ "op": "rename", "target": target, "name": name }),
-                Edit::Copy { target, to } => json!({ "op": "copy", "target": target, "to": to }),
-                Edit::Move { target, to } => json!({ "op": "move", "target": target, "to": to }),
+                Edit::Copy { target, to, .. } => json!({ "op": "copy", "target": target, "to": to }),
+                Edit::Move { target, to, .. } => json!({ "op": "move", "target": target, "to": to }),
                 Edit::Retain { place: at, names } => json!({ "op": "retain", "place": place(*at), "names": names }),
-                Edit::Flatten { place: at, delimiter } => {
+                Edit::Flatten { place: at, delimiter, .. } => {
                     json!({ "op": "flatten", "place": place(*at), "delimiter": delimiter })
                 }
                 Edit::Hoist { place: at, field } => json!({ "op": "hoist", "place": place(*at), "field": field }),
-                Edit::Extract { target } => json!({ "op": "extract", "target": target }),
+                Edit::Extract { target, .. } => json!({ "op": "extract", "target": target }),
+                Edit::Defaults { place: at } => json!({ "op": "defaults", "place": place(*at) }),
+                Edit::Collect { place: at, targets, .. } => {
+                    let (targets, names): (Vec<usize>, Vec<&str>) = targets.iter().copied().unzip();
+                    json!({ "op": "collect", "place": place(*at), "targets": targets, "names": names })
+                }
             };
+            match &scoped.edit {
+                Edit::SetConstant { schema: Some(schema), .. } | Edit::SetValues { schema: Some(schema), .. } => {
+                    object["schema"] = json!(schema);
+                }
+                Edit::Copy { defaults: true, .. }
+                | Edit::Move { defaults: true, .. }
+                | Edit::Flatten { defaults: true, .. }
+                | Edit::Extract { defaults: true, .. }
+                | Edit::Collect { defaults: true, .. } => object["defaults"] = json!(true),
+                _ => {}
+            }
             if scoped.records.is_some() {
                 object["where"] = bits(scoped.records);
             }

@@ -452,6 +452,16 @@ fn good_columns() -> Vec<Vector> {
             }),
         ),
         good(
+            "columns-defaults",
+            "nulls with defaults of their schemas, and one without",
+            Kind::Columns,
+            columns(2, 3, &|writer| {
+                writer.set_null(0, 0, &Value::Int32(7));
+                writer.set(0, 1, Cell::Null);
+                writer.set_null(1, 2, &Value::Map([("a".to_owned(), Value::string("dflt"))].into_iter().collect()));
+            }),
+        ),
+        good(
             "columns-flags",
             "no column, but flags: null keys and values, schemas",
             Kind::Columns,
@@ -517,6 +527,32 @@ fn good_edits() -> Vec<Vector> {
             }),
         ),
         good(
+            "edits-defaults",
+            "operations that take defaults in place of nulls, and headers with a schema",
+            Kind::Edits { records: 2 },
+            edits(2, |writer| {
+                writer
+                    .copy(0, 3)
+                    .taking_defaults()
+                    .move_to(3, 0)
+                    .taking_defaults()
+                    .flatten(Place::Value, ".")
+                    .taking_defaults()
+                    .extract(1)
+                    .taking_defaults()
+                    .defaults(Place::Value)
+                    .collect(Place::Key, &[(0, "a"), (1, "b.c")])
+                    .only(|record| record == 1)
+                    .collect(Place::Key, &[(2, "")])
+                    .taking_defaults()
+                    .collect(Place::Value, &[])
+                    .set_constant(3, &Value::Int8(7))
+                    .of_schema(r#"{"type":"int8","optional":false}"#)
+                    .set_values(3, &[Some(&Value::string("x")), None])
+                    .of_schema(r#"{"type":"string","optional":true}"#);
+            }),
+        ),
+        good(
             "edits-every-tag",
             "a value of each tag, and one left out",
             Kind::Edits { records: tags.len() + 1 },
@@ -533,7 +569,7 @@ fn good_edits() -> Vec<Vector> {
             "edits-json",
             "the JSON form of everything",
             4,
-            r#"{"drop":[1],"errors":[[2,"not a number"],[3,"null",3]],"edits":[{"op":"remove","target":0},{"op":"set","target":1,"value":{"a":[1.10,null]}},{"op":"set","target":1,"value":null},{"op":"set","target":2,"values":["a",1,true,{}]},{"op":"set","target":2,"values":["x",null],"where":[0,3]},{"op":"rename","target":0,"name":"x"},{"op":"copy","target":0,"to":1},{"op":"move","target":0,"to":1,"where":[2]},{"op":"retain","place":"value","names":["a"]},{"op":"flatten","place":"value","delimiter":"."},{"op":"hoist","place":"key","field":"x"},{"op":"extract","target":3}]}"#,
+            r#"{"drop":[1],"errors":[[2,"not a number"],[3,"null",3]],"edits":[{"op":"remove","target":0},{"op":"set","target":1,"value":{"a":[1.10,null]}},{"op":"set","target":1,"value":null},{"op":"set","target":2,"values":["a",1,true,{}]},{"op":"set","target":2,"values":["x",null],"where":[0,3]},{"op":"rename","target":0,"name":"x"},{"op":"copy","target":0,"to":1},{"op":"move","target":0,"to":1,"where":[2]},{"op":"retain","place":"value","names":["a"]},{"op":"flatten","place":"value","delimiter":"."},{"op":"hoist","place":"key","field":"x"},{"op":"extract","target":3},{"op":"copy","target":0,"to":1,"defaults":true},{"op":"flatten","place":"key","delimiter":"","defaults":true},{"op":"defaults","place":"key"},{"op":"collect","place":"value","targets":[0,3],"names":["a","b"],"defaults":true,"where":[1]},{"op":"set","target":2,"value":1,"schema":"{\"type\":\"int8\"}"}]}"#,
         ),
     ]
 }
@@ -731,7 +767,12 @@ fn malformed_columns() -> Vec<Vector> {
         bad("bad-cell-length", "int8 of two bytes", Reason::Payload, cell(0, 4, &[2])),
         bad("bad-cell-range", "int8 of 128", Reason::Payload, cell(0, 8, &[128])),
         bad("bad-cell-sign", "int8 of -1 that is not sign-extended", Reason::Payload, cell(0, 8, &[255])),
-        bad("bad-cell-null", "null with data", Reason::Payload, cell(0, 0, &[0, 0, 0, 0, 0, 0, 0, 0, 1])),
+        bad(
+            "bad-cell-null",
+            "null whose default is inside the header",
+            Reason::Offset,
+            cell(0, 0, &[0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        ),
         bad("bad-cell-offset", "text behind the end", Reason::Offset, cell(1, 8, &length.to_le_bytes())),
         bad("bad-cell-offset-overflow", "text at the end of 64 bits", Reason::Offset, cell(1, 8, &[255; 8])),
         bad("bad-cell-in-header", "text inside the header", Reason::Offset, cell(1, 8, &[8, 0])),
@@ -786,7 +827,7 @@ fn malformed_edits() -> Vec<Vector> {
         bad("bad-failure-record", "failure of a record that is not there", Reason::Field, column(32, 0, &[9])),
         bad("bad-failure-kind", "failure of kind 5", Reason::Field, column(32, 4, &[5])),
         bad("bad-failure-message", "message behind the end", Reason::Offset, column(32, 12, &length.to_le_bytes())),
-        bad("bad-operation", "operation 11", Reason::Field, edit(0, 0, &[11])),
+        bad("bad-operation", "operation 13", Reason::Field, edit(0, 0, &[13])),
         bad("bad-operation-zero", "operation 0", Reason::Field, edit(0, 0, &[0])),
         bad("bad-target", "target behind the plan", Reason::Field, edit(0, 4, &[TARGETS as u8])),
         bad("bad-unused", "removing with an argument", Reason::Field, edit(0, 20, &[1])),

@@ -41,6 +41,10 @@ struct Edit<'a> {
     names: Option<Vec<String>>,
     delimiter: Option<String>,
     field: Option<String>,
+    targets: Option<Vec<usize>>,
+    schema: Option<String>,
+    #[serde(default)]
+    defaults: bool,
     #[serde(rename = "where")]
     scope: Option<Vec<usize>>,
 }
@@ -140,8 +144,28 @@ fn add(writer: &mut EditsWriter, edit: &Edit<'_>, records: usize) -> Result<(), 
         "flatten" => writer.flatten(place()?, needed(&edit.delimiter, "delimiter", op)?),
         "hoist" => writer.hoist(place()?, needed(&edit.field, "field", op)?),
         "extract" => writer.extract(target()?),
+        "defaults" => writer.defaults(place()?),
+        "collect" => {
+            let (targets, names) = (needed(&edit.targets, "targets", op)?, needed(&edit.names, "names", op)?);
+            if targets.len() != names.len() {
+                let detail = format!("{} names for {} targets", names.len(), targets.len());
+                return Err(Malformed::new(Reason::Count, detail));
+            }
+            let targets: Vec<_> = targets.iter().zip(names).map(|(target, name)| (*target, name.as_str())).collect();
+            writer.collect(place()?, &targets)
+        }
         other => return Err(wrong(format!("operation \"{other}\""))),
     };
+    match (op, edit.defaults) {
+        (_, false) => {}
+        ("copy" | "move" | "flatten" | "extract" | "collect", true) => _ = writer.taking_defaults(),
+        (op, true) => return Err(wrong(format!("\"{op}\" takes no defaults"))),
+    }
+    match (op, &edit.schema) {
+        (_, None) => {}
+        ("set", Some(schema)) => _ = writer.of_schema(schema),
+        (op, Some(_)) => return Err(wrong(format!("\"{op}\" has no schema"))),
+    }
     if let Some(scope) = &edit.scope {
         let applies = marks(scope, records)?;
         writer.only(|record| applies[record]);

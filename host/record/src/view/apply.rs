@@ -11,11 +11,10 @@ use super::fit::conforms;
 use super::layout::{Layout, LayoutId, Origin, Transition};
 use super::nodes::TOO_DEEP;
 use super::plan::{Column, Place, Rows, Side};
-use super::read::Found;
 use super::source::Source;
 use super::{Body, Failure, FailureKind, Header, Original, Stage, State, View};
 use crate::cell::Cell;
-use crate::edits::{Cells, Edit, EditsReader, ScopedEdit};
+use crate::edits::{Edit, EditsReader, ScopedEdit};
 use crate::malformed::{Malformed, Reason};
 use crate::tlv::Tag;
 use crate::{Schema, SchemaId, SchemaTable};
@@ -23,7 +22,7 @@ use crate::{Schema, SchemaId, SchemaTable};
 /// What a step answers about schemas, kept for as long as the step's instance has the same configuration.
 #[derive(Default)]
 pub struct Reshapes {
-    answers: [HashMap<SchemaId, Result<SchemaId, String>>; 2],
+    answers: [HashMap<SchemaId, Result<SchemaId, (FailureKind, String)>>; 2],
 }
 
 impl Reshapes {
@@ -32,7 +31,7 @@ impl Reshapes {
     }
 
     /// Keeps the answer for a schema: the new one, none when it stays, or an error for every record of the schema.
-    pub fn insert(&mut self, side: Side, schema: SchemaId, answer: Result<Option<SchemaId>, String>) {
+    pub fn insert(&mut self, side: Side, schema: SchemaId, answer: Result<Option<SchemaId>, (FailureKind, String)>) {
         self.answers[side as usize].insert(schema, answer.map(|new| new.unwrap_or(schema)));
     }
 }
@@ -56,7 +55,7 @@ pub(super) struct Step<'s> {
 }
 
 /// A row of the edits and its record in the view.
-type Selected = (u32, u32);
+pub(super) type Selected = (u32, u32);
 
 impl View<'_> {
     /// The schemas of which the step has to say what it makes of them, before its edits can be applied.
@@ -93,6 +92,7 @@ impl View<'_> {
         if let Some(&(side, schema)) = self.unshaped(rows, write, reshapes).first() {
             return Err(NotApplied::Unshaped(side, schema));
         }
+        self.reshape(rows, edits, write, reshapes, schemas);
         for failure in edits.failures() {
             let record = rows.records()[failure.record] as usize;
             let message = failure.message.to_owned();
@@ -104,9 +104,6 @@ impl View<'_> {
                     self.states[record as usize] = State::Dropped;
                 }
             }
-        }
-        if !edits.edits().is_empty() {
-            self.reshape(rows, write, reshapes);
         }
         let mut step = Step { write, schemas, names: edits.names() };
         let mut selected: Vec<Selected> = Vec::with_capacity(rows.len());
@@ -128,27 +125,31 @@ impl View<'_> {
             }
             self.edit(edit, &selected, &mut step);
         }
-        if !edits.edits().is_empty() {
-            self.settle(rows, write, step.schemas);
-        }
+        self.settle(rows, write, step.schemas);
         Ok(())
     }
 
     fn edit(&mut self, edit: &Edit<'_>, selected: &[Selected], step: &mut Step<'_>) {
         match edit {
             Edit::Remove { target } => self.remove(&step.write[*target], selected, step),
-            Edit::SetConstant { target, cell } => {
+            Edit::SetConstant { target, cell, schema } => {
                 let source = self.keep_cell(*cell, step.names);
-                self.set(&step.write[*target], selected, step, |_, _| (source, None));
+                let from = announced(*schema, step.schemas);
+                self.set(&step.write[*target], selected, step, |_, _| (source, from.clone()));
             }
-            Edit::SetValues { target, cells } => self.set_values(&step.write[*target], *cells, selected, step),
+            Edit::SetValues { target, cells, schema } => {
+                let (names, from) = (step.names, announced(*schema, step.schemas));
+                self.set(&step.write[*target], selected, step, |view, row| {
+                    (view.keep_cell(cells.get(row as usize), names), from.clone())
+                });
+            }
             Edit::Rename { target, name } => self.rename(&step.write[*target], name, selected),
-            Edit::Copy { target, to } => {
-                self.copy(*target, *to, selected, step);
+            Edit::Copy { target, to, defaults } => {
+                self.copy(*target, *to, *defaults, selected, step);
             }
-            Edit::Move { target, to } if step.write[*target] == step.write[*to] => {}
-            Edit::Move { target, to } => {
-                let there = self.copy(*target, *to, selected, step);
+            Edit::Move { target, to, .. } if step.write[*target] == step.write[*to] => {}
+            Edit::Move { target, to, defaults } => {
+                let there = self.copy(*target, *to, *defaults, selected, step);
                 self.remove(&step.write[*target], &there, step);
             }
             Edit::Retain { place, names } => {
@@ -158,20 +159,37 @@ impl View<'_> {
                     self.follow(record, *place, &mut transition, |layout| layout.retain(&names));
                 }
             }
-            Edit::Flatten { place, delimiter } => self.flatten(*place, delimiter, selected, step),
+            Edit::Flatten { place, delimiter, defaults } => {
+                self.flatten(*place, delimiter, *defaults, selected, step);
+            }
             Edit::Hoist { place, field } => self.hoist(*place, field, selected, step),
-            Edit::Extract { target } => self.extract(&step.write[*target], selected, step),
+            Edit::Extract { target, defaults } => self.extract(&step.write[*target], *defaults, selected, step),
+            Edit::Defaults { place } => self.set_defaults(*place, selected, step),
+            Edit::Collect { place, targets, defaults } => self.collect(*place, targets, *defaults, selected, step),
         }
     }
 
-    /// Gives records the schemas that the step makes of theirs.
-    fn reshape(&mut self, rows: &Rows, write: &[Column], reshapes: &Reshapes) {
+    /// Gives records the schemas that the step makes of theirs. What is null keeps its own, unless an edit makes it anew.
+    fn reshape(
+        &mut self,
+        rows: &Rows,
+        edits: &EditsReader<'_>,
+        write: &[Column],
+        reshapes: &Reshapes,
+        schemas: &SchemaTable,
+    ) {
         for side in written_sides(write) {
+            self.complete(rows, side, schemas);
             let mut transition = Transition::new(&self.layouts);
-            for &record in rows.records() {
+            for (row, &record) in rows.records().iter().enumerate() {
                 let index = record as usize;
-                let schema = self.sides[side as usize][index].schema;
+                let part = &self.sides[side as usize][index];
+                let schema = part.schema;
                 if schema == SchemaId::NONE || !self.is_live(index) {
+                    continue;
+                }
+                let is_null = matches!(part.body, Body::Whole(source) if self.is_null(index, source));
+                if is_null && !edits.edits().iter().any(|edit| makes_whole(edit, row, side, write)) {
                     continue;
                 }
                 match reshapes.answers[side as usize].get(&schema) {
@@ -183,7 +201,10 @@ impl View<'_> {
                             *layout = transition.follow(&mut self.layouts, *layout, |layout| layout.schema = *new);
                         }
                     }
-                    Some(Err(message)) => self.fail_data(index, message.clone()),
+                    Some(Err((kind, message))) => {
+                        let message = message.clone();
+                        self.fail(index, Failure { stage: Stage::Transformation, kind: *kind, message });
+                    }
                     None => {}
                 }
             }
@@ -246,9 +267,6 @@ impl View<'_> {
                 None => return Err(format!("field \"{name}\" has no schema")),
             }
         }
-        if let Some(missing) = self.missing_field(id, schema) {
-            return Err(missing);
-        }
         // Fields that only the schema has are written, so the text cannot stay as it is.
         if layout.untouched && layout.fields.len() < schema.fields().len() {
             layout.untouched = false;
@@ -298,13 +316,8 @@ impl View<'_> {
         }
     }
 
-    fn set_values(&mut self, column: &Column, cells: Cells<'_>, selected: &[Selected], step: &mut Step<'_>) {
-        let names = step.names;
-        self.set(column, selected, step, |view, row| (view.keep_cell(cells.get(row as usize), names), None));
-    }
-
     /// Sets a column to what `value` gives for each row; missing leaves the record as it is.
-    fn set(
+    pub(super) fn set(
         &mut self,
         column: &Column,
         selected: &[Selected],
@@ -437,44 +450,6 @@ impl View<'_> {
         }
     }
 
-    fn header_schema(&self, source: Source, from: Option<&Arc<Schema>>, schemas: &mut SchemaTable) -> SchemaId {
-        let defined = |schema: &Schema, schemas: &mut SchemaTable| schemas.define(schema).unwrap_or(SchemaId::NONE);
-        match (from, source) {
-            (Some(schema), _) => defined(schema, schemas),
-            (None, Source::Fixed { tag, .. } | Source::Payload { tag, .. }) => match tag {
-                Tag::Boolean => SchemaId::BOOLEAN,
-                Tag::Int8 => SchemaId::INT8,
-                Tag::Int16 => SchemaId::INT16,
-                Tag::Int32 => SchemaId::INT32,
-                Tag::Int64 => SchemaId::INT64,
-                Tag::Float32 => SchemaId::FLOAT32,
-                Tag::Float64 => SchemaId::FLOAT64,
-                Tag::String => SchemaId::STRING,
-                Tag::Bytes => SchemaId::BYTES,
-                Tag::Date => defined(&Schema::date(), schemas),
-                Tag::Time => defined(&Schema::time(), schemas),
-                Tag::Timestamp => defined(&Schema::timestamp(), schemas),
-                _ => SchemaId::NONE,
-            },
-            _ => SchemaId::NONE,
-        }
-    }
-
-    fn append_header(&mut self, record: usize, header: Header) {
-        let (first, end) = self.header_ranges[record];
-        let mut start = first;
-        if end as usize != self.headers.len() {
-            // Other records' headers follow: this record's move to the end.
-            start = self.headers.len() as u32;
-            for at in first..end {
-                let Header { name, schema, source } = self.headers[at as usize];
-                self.headers.push(Header { name, schema, source });
-            }
-        }
-        self.headers.push(header);
-        self.header_ranges[record] = (start, self.headers.len() as u32);
-    }
-
     fn remove(&mut self, column: &Column, selected: &[Selected], step: &mut Step<'_>) {
         match (column.place.side(), column.path.as_slice()) {
             (Some(side), []) => self.set_whole(side, selected, step, |_, _| (Source::NULL, None)),
@@ -546,60 +521,6 @@ impl View<'_> {
             _ => {}
         }
     }
-
-    /// Copies a column to another and answers the rows in which there was something to copy.
-    fn copy(&mut self, target: usize, to: usize, selected: &[Selected], step: &mut Step<'_>) -> Vec<Selected> {
-        let mut found = Vec::with_capacity(selected.len());
-        let mut values = Vec::with_capacity(selected.len());
-        for &(row, record) in selected {
-            let (source, schema) = self.take(record as usize, &step.write[target], step.schemas);
-            if source != Source::Missing {
-                found.push((row, record));
-                values.push((source, schema));
-            }
-        }
-        let mut values = values.into_iter();
-        // `set` asks once for each row, in their order.
-        self.set(&step.write[to], &found, step, |_, _| values.next().unwrap_or((Source::Missing, None)));
-        found
-    }
-
-    /// What a column of a record holds, as a source that stays valid whatever happens to the record.
-    fn take(&mut self, record: usize, column: &Column, schemas: &SchemaTable) -> (Source, Option<Arc<Schema>>) {
-        if let Some(side) = column.place.side() {
-            if column.path.is_empty() {
-                let schema = schemas.get(self.sides[side as usize][record].schema).cloned();
-                return (self.whole_source(record, side), schema);
-            }
-            let (found, schema) = self.lookup(record, side, &column.path, schemas);
-            let schema = schema.cloned();
-            return match found {
-                Found::At(source) => (source, schema),
-                Found::In(tree) => {
-                    let tree = tree.clone();
-                    (self.keep_tree(tree), schema)
-                }
-            };
-        }
-        match column.place {
-            Place::Header => match column.path.first().and_then(|name| self.last_header(record, name)) {
-                Some(at) => (self.headers[at].source, schemas.get(self.headers[at].schema).cloned()),
-                None => (Source::Missing, None),
-            },
-            Place::Topic => {
-                let topic = self.topic(record).to_owned();
-                (self.keep_payload(Tag::String, topic.as_bytes()), None)
-            }
-            Place::Partition if self.partitions[record] >= 0 => {
-                (Source::fixed(Tag::Int32, i64::from(self.partitions[record])), None)
-            }
-            Place::Offset if self.offsets[record] >= 0 => (Source::fixed(Tag::Int64, self.offsets[record]), None),
-            Place::Timestamp if self.timestamps[record] >= 0 => {
-                (Source::fixed(Tag::Timestamp, self.timestamps[record]), None)
-            }
-            _ => (Source::NULL, None),
-        }
-    }
 }
 
 /// Whether an edit may have to make a tree of what is in a record.
@@ -607,11 +528,35 @@ fn uses_trees(edit: &Edit<'_>, write: &[Column]) -> bool {
     match edit {
         Edit::Remove { target } | Edit::Rename { target, .. } => write[*target].path.len() > 1,
         Edit::SetConstant { target, .. } | Edit::SetValues { target, .. } => write[*target].path.len() > 1,
-        Edit::Copy { .. } | Edit::Move { .. } | Edit::Flatten { .. } | Edit::Hoist { .. } | Edit::Extract { .. } => {
-            true
-        }
-        Edit::Retain { .. } => false,
+        Edit::Copy { .. }
+        | Edit::Move { .. }
+        | Edit::Flatten { .. }
+        | Edit::Hoist { .. }
+        | Edit::Extract { .. }
+        | Edit::Collect { .. } => true,
+        Edit::Retain { .. } | Edit::Defaults { .. } => false,
     }
+}
+
+/// Whether an edit gives the record of a row another key or value as a whole.
+fn makes_whole(ScopedEdit { edit, records }: &ScopedEdit<'_>, row: usize, side: Side, write: &[Column]) -> bool {
+    let is_whole = |target: &usize| write[*target].place.side() == Some(side) && write[*target].path.is_empty();
+    records.is_none_or(|records| records.get(row))
+        && match edit {
+            Edit::SetConstant { target, .. } | Edit::Copy { to: target, .. } | Edit::Move { to: target, .. } => {
+                is_whole(target)
+            }
+            Edit::SetValues { target, cells, .. } => is_whole(target) && cells.get(row) != Cell::Missing,
+            Edit::Hoist { place, .. } | Edit::Collect { place, .. } => *place == side,
+            Edit::Extract { target, .. } => write[*target].place.side() == Some(side),
+            _ => false,
+        }
+}
+
+/// The schema that an edit announces for a header.
+fn announced(text: Option<&str>, schemas: &mut SchemaTable) -> Option<Arc<Schema>> {
+    let id = schemas.define_json(text?).ok()?;
+    schemas.get(id).cloned()
 }
 
 /// The places with schemas that a plan writes.
@@ -658,7 +603,7 @@ fn check(rows: &Rows, edits: &EditsReader<'_>, write: &[Column]) -> Result<(), M
                     return refuse("renamed", column);
                 }
             }
-            Edit::Copy { target: at, to } => {
+            Edit::Copy { target: at, to, .. } => {
                 let (from, to) = (target(*at)?, target(*to)?);
                 if !from.is_valid() {
                     return refuse("copied", from);
@@ -667,7 +612,7 @@ fn check(rows: &Rows, edits: &EditsReader<'_>, write: &[Column]) -> Result<(), M
                     return refuse("set", to);
                 }
             }
-            Edit::Move { target: at, to } => {
+            Edit::Move { target: at, to, .. } => {
                 let (from, to) = (target(*at)?, target(*to)?);
                 if from.place.side().is_none() && from.place != Place::Header || !from.is_valid() {
                     return refuse("moved", from);
@@ -676,8 +621,20 @@ fn check(rows: &Rows, edits: &EditsReader<'_>, write: &[Column]) -> Result<(), M
                     return refuse("set", to);
                 }
             }
-            Edit::Retain { place, .. } | Edit::Flatten { place, .. } | Edit::Hoist { place, .. } => planned(*place)?,
-            Edit::Extract { target: at } => {
+            Edit::Retain { place, .. }
+            | Edit::Flatten { place, .. }
+            | Edit::Hoist { place, .. }
+            | Edit::Defaults { place } => planned(*place)?,
+            Edit::Collect { place, targets, .. } => {
+                planned(*place)?;
+                for (at, _) in targets {
+                    let column = target(*at)?;
+                    if column.place.side().is_none_or(|from| from == *place) || column.path.is_empty() {
+                        return refuse("collected", column);
+                    }
+                }
+            }
+            Edit::Extract { target: at, .. } => {
                 let column = target(*at)?;
                 if column.place.side().is_none() || column.path.is_empty() {
                     return refuse("extracted", column);

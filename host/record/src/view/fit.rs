@@ -21,8 +21,8 @@ pub(super) fn conforms(from: &Arc<Schema>, to: &Arc<Schema>) -> bool {
 impl View<'_> {
     /// The value as one of `to`, or why it is none. `from` is the schema it has so far.
     ///
-    /// Integers are narrowed where nothing is lost, numbers that are still text are read, null becomes the default where
-    /// there is one.
+    /// Integers are narrowed where nothing is lost, numbers that are still text are read. Null stays null also where there
+    /// is a default: it is the converters that put that in its place, when the record is written.
     pub(super) fn fit(
         &mut self,
         record: usize,
@@ -31,11 +31,9 @@ impl View<'_> {
         to: &Arc<Schema>,
     ) -> Result<Source, String> {
         if self.is_null(record, source) || source == Source::Missing {
-            return match (&to.default, to.optional) {
-                (Some(default), _) if self.options.replace_null_with_default => Ok(self.keep_tree(default.clone())),
-                (_, true) => Ok(Source::NULL),
-                (Some(default), false) => Ok(self.keep_tree(default.clone())),
-                (None, false) => Err(format!("Invalid null value for required {} field", to.kind.connect_name())),
+            return match to.optional || to.default.is_some() {
+                true => Ok(Source::NULL),
+                false => Err(format!("Invalid null value for required {} field", to.kind.connect_name())),
             };
         }
         if let Some(from) = from
@@ -43,6 +41,12 @@ impl View<'_> {
         {
             return Ok(source);
         }
+        // A cast of the whole may leave the name of a logical type on another one, which is then no logical type.
+        let plain = match to.logical() {
+            Some(logical) if logical.kind() != to.kind => Some(Schema { name: None, ..Schema::clone(to) }),
+            _ => None,
+        };
+        let to = plain.as_ref().unwrap_or(to);
         if let Some(source) = fit_scalar(source, to) {
             return Ok(source);
         }
@@ -80,6 +84,10 @@ fn fit_scalar(source: Source, to: &Schema) -> Option<Source> {
 /// A tree as one of a schema. Trees in Connect's types have to have just the right ones but for the width of integers; what
 /// came from JSON is read as JsonConverter would, without its leniency.
 fn fit_tree(tree: Value, to: &Schema) -> Result<Value, String> {
+    if matches!((&tree, to.logical()), (Value::Decimal(_), Some(Logical::Decimal))) {
+        // As in Connect a decimal of another scale is one until it is written.
+        return Ok(tree);
+    }
     let options = JsonOptions { coercion: Coercion::Strict, ..JsonOptions::default() };
     if tree.to_connect_json(Some(to), &options).is_ok() {
         return Ok(tree);

@@ -66,16 +66,21 @@ impl Layout {
         }
     }
 
-    /// Gives a field another name in its place; another field of that name goes.
+    /// Gives a field another name in its place; of two fields of that name the later one stays.
     pub(super) fn rename(&mut self, from: NameId, to: NameId) {
-        if from == to || self.position(from).is_none() {
-            return;
-        }
-        self.remove(to);
-        if let Some(at) = self.position(from) {
-            self.untouched = false;
-            self.fields[at].name = to;
-            self.fields[at].renamed = true;
+        let Some(at) = self.position(from).filter(|_| from != to) else { return };
+        self.untouched = false;
+        match self.position(to) {
+            Some(other) if other > at => {
+                self.fields.remove(at);
+            }
+            other => {
+                self.fields[at].name = to;
+                self.fields[at].renamed = true;
+                if let Some(other) = other {
+                    self.fields.remove(other);
+                }
+            }
         }
     }
 

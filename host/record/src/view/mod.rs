@@ -13,7 +13,10 @@
 //! Names, shapes and schema texts outlive a batch in a [`Workspace`].
 
 mod apply;
+mod collect;
+mod copy;
 mod decode;
+mod defaults;
 mod encode;
 mod fit;
 mod layout;

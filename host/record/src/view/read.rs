@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::defaults::schema_at;
 use super::nodes::{NameCache, TOO_DEEP, is_deeper, json_payload};
 use super::plan::{Column, Place, Rows, Side};
 use super::source::{Source, string_inside};
@@ -101,16 +102,28 @@ impl View<'_> {
                         let found = name.and_then(|name| self.layouts.get(layout).position(name));
                         *position = found.map_or(ABSENT, |at| at as u32);
                     }
-                    if *position == ABSENT {
-                        continue;
-                    }
-                    let field = &self.layouts.get(layout).fields[*position as usize];
-                    let source = self.resolve(index, field.origin, slots, form);
-                    match rest {
-                        [] => (Found::At(source), field.schema.as_ref()),
-                        rest => self.descend(index, Found::At(source), field.schema.as_ref(), rest),
+                    match *position {
+                        ABSENT => (MISSING, None),
+                        position => {
+                            let field = &self.layouts.get(layout).fields[position as usize];
+                            let source = self.resolve(index, field.origin, slots, form);
+                            match rest {
+                                [] => (Found::At(source), field.schema.as_ref()),
+                                rest => self.descend(index, Found::At(source), field.schema.as_ref(), rest),
+                            }
+                        }
                     }
                 }
+            };
+            let (found, schema) = match found {
+                // What only the schema has is null.
+                Found::At(Source::Missing) if part.schema != SchemaId::NONE => {
+                    match schemas.get(part.schema).and_then(|schema| schema_at(schema, path)) {
+                        Some(own) => (Found::At(Source::NULL), Some(own)),
+                        None => continue,
+                    }
+                }
+                found => (found, schema),
             };
             if !self.write_cell(index, found, schema, at, row, out, scratch) {
                 failed.push(record);
@@ -210,6 +223,16 @@ impl View<'_> {
         out: &mut ColumnsWriter,
         scratch: &mut Vec<u8>,
     ) -> bool {
+        if let Some(default) = schema.and_then(|schema| schema.default.as_ref()) {
+            let is_null = match found {
+                Found::At(source) => self.is_null(record, source),
+                Found::In(tree) => *tree == Value::Null,
+            };
+            if is_null {
+                out.set_null(at, row, default);
+                return true;
+            }
+        }
         let source = match found {
             Found::At(source) => source,
             Found::In(tree) => {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::apply::Step;
+use super::apply::{Selected, Step};
 use super::layout::{Field, Layout, LayoutId, Origin};
 use super::plan::{Column, Side};
 use super::read::Found;
@@ -227,6 +227,9 @@ impl View<'_> {
                 };
                 own = Some(Arc::clone(&field.schema));
                 fitted = match source {
+                    // A null is put into the struct as it is, whatever its default.
+                    Source::NULL if field.schema.optional => Ok(Source::NULL),
+                    Source::NULL => Err("Invalid value: null used for required field".to_owned()),
                     // What was there stays text if the transform announced the same for the field.
                     Source::Json { base, start, end }
                         if super::typed::fits(self.bytes(index, base, start, end), &field.schema) =>
@@ -258,7 +261,7 @@ impl View<'_> {
     }
 
     /// Makes the value of a field the whole place.
-    pub(super) fn extract(&mut self, column: &Column, selected: &[(u32, u32)], step: &mut Step<'_>) {
+    pub(super) fn extract(&mut self, column: &Column, defaults: bool, selected: &[Selected], step: &mut Step<'_>) {
         let Some(side) = column.place.side() else { return };
         for &(_, record) in selected {
             let index = record as usize;
@@ -266,23 +269,63 @@ impl View<'_> {
                 self.no_fields(index, source);
                 continue;
             }
-            let (found, from) = self.lookup(index, side, &column.path, step.schemas);
-            let from = from.cloned();
-            let source = match found {
-                // As in Connect a field that is not there is null.
-                Found::At(Source::Missing) => Source::NULL,
-                Found::At(source) => source,
-                Found::In(tree) => {
-                    let tree = tree.clone();
-                    self.keep_tree(tree)
-                }
-            };
-            self.put_whole(index, side, source, from.as_ref(), step.schemas);
+            let (source, from) = self.take(index, column, defaults, step.schemas);
+            if source == Source::Missing
+                && let Err(message) = self.check_way(index, side, &column.path, step.schemas)
+            {
+                self.fail_data(index, message);
+            } else if source == Source::Missing || self.is_null(index, source) {
+                // As in Connect a field that is not there is null, and a null is one whatever its schema says.
+                self.sides[side as usize][index].body = Body::Whole(Source::NULL);
+            } else {
+                self.put_whole(index, side, source, from.as_ref(), step.schemas);
+            }
         }
     }
 
+    /// Refuses a way on which something neither is null nor has fields.
+    pub(super) fn check_way(
+        &self,
+        record: usize,
+        side: Side,
+        path: &[String],
+        schemas: &SchemaTable,
+    ) -> Result<(), String> {
+        for length in 0..path.len() {
+            let source = match length {
+                // An object at the top has been seen.
+                0 => match self.sides[side as usize][record].body {
+                    Body::Whole(source) => source,
+                    Body::Fields { .. } => continue,
+                },
+                length => match self.lookup(record, side, &path[..length], schemas).0 {
+                    Found::At(source) => source,
+                    Found::In(Value::Null | Value::Map(_) | Value::Struct(_)) => continue,
+                    Found::In(other) => return Err(no_fields_in(other)),
+                },
+            };
+            let has_fields = match source {
+                Source::Missing | Source::Payload { tag: Tag::Map | Tag::Struct, .. } => true,
+                Source::Json { base, start, end } => self.bytes(record, base, start, end).first() == Some(&b'{'),
+                Source::Tree(at) => matches!(self.trees[at as usize], Value::Map(_) | Value::Struct(_)),
+                Source::Fixed { .. } | Source::Payload { .. } => false,
+            };
+            if !has_fields && !self.is_null(record, source) {
+                return Err(no_fields_in(&self.tree(record, source, None)));
+            }
+        }
+        Ok(())
+    }
+
     /// Joins the names of nested fields. Arrays stay as they are, and so do maps that have a schema.
-    pub(super) fn flatten(&mut self, side: Side, delimiter: &str, selected: &[(u32, u32)], step: &mut Step<'_>) {
+    pub(super) fn flatten(
+        &mut self,
+        side: Side,
+        delimiter: &str,
+        defaults: bool,
+        selected: &[Selected],
+        step: &mut Step<'_>,
+    ) {
         for &(_, record) in selected {
             let index = record as usize;
             let (layout, slots, form, schema) = match self.sides[side as usize][index] {
@@ -294,13 +337,19 @@ impl View<'_> {
                     continue;
                 }
             };
-            let mut flat = Members::new();
-            for field in self.layouts.get(layout).fields.clone() {
+            let mut flat = Flat { members: Members::new(), delimiter, defaults };
+            let fields = self.layouts.get(layout).fields.clone();
+            let added = fields.into_iter().try_for_each(|field| {
                 let source = self.resolve(index, field.origin, slots, form);
                 let tree = self.tree(index, source, field.schema.as_ref());
-                flatten_into(&mut flat, self.name(field.name).to_owned(), tree, delimiter, field.schema.as_deref());
+                flat.add(self.name(field.name).to_owned(), tree, field.schema.as_deref())
+            });
+            if let Err(message) = added {
+                self.fail_data(index, message);
+                continue;
             }
-            let tree = if schema == SchemaId::NONE { Value::Map(flat) } else { Value::Struct(flat) };
+            let members = flat.members;
+            let tree = if schema == SchemaId::NONE { Value::Map(members) } else { Value::Struct(members) };
             self.trees.push(tree);
             let source = Source::Tree(self.trees.len() as u32 - 1);
             let whole = step.schemas.get(schema).cloned();
@@ -311,33 +360,59 @@ impl View<'_> {
     }
 }
 
-fn flatten_into(flat: &mut Members, name: String, value: Value, delimiter: &str, schema: Option<&Schema>) {
-    match value {
-        Value::Map(members) if schema.is_none() => {
-            for (inner, value) in members {
-                flatten_into(flat, format!("{name}{delimiter}{inner}"), value, delimiter, None);
+fn no_fields_in(value: &Value) -> String {
+    format!("Only Map or Struct objects supported, found: {}", value.java_class())
+}
+
+/// An object on its way to having no objects in it.
+struct Flat<'d> {
+    members: Members,
+    delimiter: &'d str,
+    defaults: bool,
+}
+
+impl Flat<'_> {
+    fn add(&mut self, name: String, value: Value, schema: Option<&Schema>) -> Result<(), String> {
+        match (value, schema) {
+            (Value::Map(members), None) | (Value::Struct(members), None) => {
+                for (inner, value) in members {
+                    self.add(format!("{name}{}{inner}", self.delimiter), value, None)?;
+                }
             }
-        }
-        Value::Struct(members) => {
-            for (inner, value) in members {
-                let own = schema.and_then(|schema| schema.field(&inner)).map(|field| &*field.schema);
-                flatten_into(flat, format!("{name}{delimiter}{inner}"), value, delimiter, own);
+            (Value::Struct(mut members), Some(schema)) => {
+                for field in schema.fields() {
+                    let value = members.remove(&field.name).unwrap_or(Value::Null);
+                    self.add(format!("{name}{}{}", self.delimiter, field.name), value, Some(&field.schema))?;
+                }
             }
+            // A struct that is null has no fields; they are null in the flat one.
+            (Value::Null, Some(schema)) if !schema.fields().is_empty() => {}
+            (Value::Null, Some(Schema { default: Some(default), .. })) if self.defaults => {
+                self.members.insert(name, default.clone());
+            }
+            (value @ (Value::Decimal(_) | Value::Date(_) | Value::Time(_) | Value::Timestamp(_)), None) => {
+                return Err(format!(
+                    "Flatten transformation was passed a value of type class {} which is not supported by Connect's data \
+                     API",
+                    value.java_class()
+                ));
+            }
+            (value, _) => self.members.insert(name, value),
         }
-        // A struct that is null has no fields; they are null in the flat one.
-        Value::Null if schema.is_some_and(|schema| !schema.fields().is_empty()) => {}
-        value => flat.insert(name, value),
+        Ok(())
     }
 }
 
-/// Gives a member another name in its place; another member of that name goes.
+/// Gives a member another name in its place; of two members of that name the later one stays.
 pub(super) fn rename(members: &mut Members, from: &str, to: &str) {
     if from == to || members.get(from).is_none() {
         return;
     }
-    members.remove(to);
+    let goes = members.iter().find(|(name, _)| *name == from || *name == to).map(|(name, _)| name.to_owned());
+    let two = members.get(to).is_some();
     *members = std::mem::take(members)
         .into_iter()
+        .filter(|(name, _)| !two || Some(name) != goes.as_ref())
         .map(|(name, value)| (if name == from { to.to_owned() } else { name }, value))
         .collect();
 }

@@ -5,7 +5,7 @@ use crate::batch::put;
 use crate::columns::CELL_BYTES;
 use crate::dictionary::{Dictionary, align};
 use crate::edits::write_cell;
-use crate::{Column, Place, Value};
+use crate::{Column, Place, Schema, Value};
 
 const HEADER_BYTES: usize = 32;
 
@@ -16,9 +16,18 @@ pub(super) fn write(columns: &[Column], records: &[TestRecord]) -> Vec<u8> {
     arena.resize(cells + CELL_BYTES * columns.len() * records.len(), 0);
     for (at, column) in columns.iter().enumerate() {
         for (index, record) in records.iter().enumerate() {
-            let value = cell_of(record, column);
+            let found = cell_of(record, column);
             let at = cells + CELL_BYTES * (at * records.len() + index);
-            write_cell(&mut arena, at, value.as_ref(), &mut dictionary);
+            write_cell(&mut arena, at, found.as_ref().map(|(value, _)| value), &mut dictionary);
+            if let Some((Value::Null, Some(schema))) = &found
+                && let Some(default) = default_of(schema)
+            {
+                align(&mut arena);
+                let default_at = arena.len();
+                arena.resize(default_at + CELL_BYTES, 0);
+                write_cell(&mut arena, default_at, Some(&default), &mut dictionary);
+                put(&mut arena, at + 8, default_at as u32);
+            }
         }
     }
     let flags: Vec<u8> = records.iter().map(flags_of).collect();
@@ -50,25 +59,21 @@ fn flags_of(record: &TestRecord) -> u8 {
         | u8::from(record.key_schema.is_some()) << 3
 }
 
-/// What a record has in a column; none: missing.
-pub(super) fn cell_of(record: &TestRecord, column: &Column) -> Option<Value> {
+/// What a record has in a column, with its schema; none: missing.
+pub(super) fn cell_of(record: &TestRecord, column: &Column) -> Option<(Value, Option<Schema>)> {
     let (whole, schema) = match column.place {
         Place::Value => (&record.value, &record.value_schema),
         Place::Key => (&record.key, &record.key_schema),
         Place::Header => {
             // As Connect's `lastWithName`.
             let name = column.path.first()?;
-            return record
-                .headers
-                .iter()
-                .rev()
-                .find(|(header, _, _)| header == name)
-                .map(|(_, _, value)| value.clone());
+            let header = record.headers.iter().rev().find(|(header, _, _)| header == name);
+            return header.map(|(_, schema, value)| (value.clone(), schema.clone()));
         }
-        Place::Topic => return Some(record.topic.as_str().into()),
-        Place::Partition => return Some(record.partition.into()),
-        Place::Offset => return Some(record.offset.into()),
-        Place::Timestamp => return Some(record.timestamp.map_or(Value::Null, Value::Timestamp)),
+        Place::Topic => return Some((record.topic.as_str().into(), None)),
+        Place::Partition => return Some((record.partition.into(), None)),
+        Place::Offset => return Some((record.offset.into(), None)),
+        Place::Timestamp => return Some((record.timestamp.map_or(Value::Null, Value::Timestamp), None)),
     };
     let mut value = whole;
     let mut schema = schema.as_ref();
@@ -76,10 +81,16 @@ pub(super) fn cell_of(record: &TestRecord, column: &Column) -> Option<Value> {
         schema = schema.and_then(|schema| schema.field(name)).map(|field| &field.schema);
         match value.field(name) {
             Some(field) => value = field,
-            // A field of a struct that the schema has and the value leaves out is null.
-            None if schema.is_some() && matches!(value, Value::Struct(_)) => return Some(Value::Null),
+            // A field that the schema has and the value leaves out is null, as are the fields of a null.
+            None if schema.is_some() && matches!(value, Value::Struct(_) | Value::Null) => value = &Value::Null,
             None => return None,
         }
     }
-    Some(value.clone())
+    Some((value.clone(), schema.cloned()))
+}
+
+/// The default of a schema as a value.
+pub(super) fn default_of(schema: &Schema) -> Option<Value> {
+    let default = schema.default.as_ref()?;
+    super::json::value_of(default, Some(schema)).ok()
 }

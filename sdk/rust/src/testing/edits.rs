@@ -7,7 +7,7 @@ use crate::dictionary::DictionaryReader;
 use crate::edits::{Bitmap, op, read_bitmap};
 use crate::transform::{Column, Place, Plan};
 use crate::value::tag;
-use crate::{Error, FailureKind, Malformed, Result, Schema, Type, Value};
+use crate::{Error, FailureKind, Malformed, Result, Schema, Type, Value, logical};
 
 const HEADER_BYTES: usize = 40;
 const EDIT_BYTES: usize = 24;
@@ -24,15 +24,20 @@ pub(super) struct EditsReader {
 #[derive(Debug)]
 pub(super) enum Action {
     Remove(usize),
-    Set(usize, Value),
-    SetEach(usize, Vec<Option<Value>>),
+    Set(usize, Value, HeaderSchema),
+    SetEach(usize, Vec<Option<Value>>, HeaderSchema),
     Rename(usize, String),
-    Copy { from: usize, to: usize, and_remove: bool },
+    Copy { from: usize, to: usize, and_remove: bool, defaults: bool },
     Retain(Place, Vec<String>),
-    Flatten(Place, String),
+    Flatten { place: Place, delimiter: String, defaults: bool },
     Hoist(Place, String),
-    Extract(usize),
+    Extract { target: usize, defaults: bool },
+    Defaults(Place),
+    Collect { place: Place, targets: Vec<(usize, String)>, defaults: bool },
 }
+
+/// The text of the schema that an edit gives a header.
+type HeaderSchema = Option<String>;
 
 impl EditsReader {
     /// Reads edits to `count` records whose plan writes `targets` columns.
@@ -84,16 +89,7 @@ impl EditsReader {
         records: &[TestRecord],
         reshape: &mut dyn FnMut(Place, &str) -> Result<Option<String>>,
     ) -> Result<Vec<Transformed>> {
-        let record = |(index, record): (usize, &TestRecord)| {
-            if let Some((_, kind, message)) = self.failures.iter().find(|(failed, _, _)| *failed == index) {
-                return Ok(Transformed::Failed(*kind, message.clone()));
-            }
-            if self.keep.as_ref().is_some_and(|keep| !keep.get(index)) {
-                return Ok(Transformed::Dropped);
-            }
-            self.apply_to(index, record, plan, reshape)
-        };
-        records.iter().enumerate().map(record).collect()
+        records.iter().enumerate().map(|(index, record)| self.apply_to(index, record, plan, reshape)).collect()
     }
 
     fn apply_to(
@@ -108,27 +104,46 @@ impl EditsReader {
             if !plan.write.iter().any(|column| column.place == place) {
                 continue;
             }
-            let writes_whole = self.edits.iter().any(|(_, action)| match action {
-                Action::Set(target, _) | Action::SetEach(target, _) => plan.write[*target] == Column::whole(place),
-                _ => false,
-            });
             let (schema, value) = place_of(&mut edited, place);
-            let Some(old) = schema.as_ref().filter(|_| *value != Value::Null || writes_whole) else { continue };
+            let asked = *value != Value::Null || self.makes_whole(index, plan, place);
+            let Some(old) = schema.as_ref().filter(|_| asked) else { continue };
             match reshape(place, &old.to_json().to_string()) {
                 Ok(None) => {}
                 Ok(Some(text)) => *schema = Some(parse_schema(&text)?),
+                Err(Error::BadRecord(kind, message)) => return Ok(Transformed::Failed(kind, message)),
                 Err(error) => return Ok(Transformed::Failed(FailureKind::Data, error.to_string())),
             }
+        }
+        if let Some((_, kind, message)) = self.failures.iter().find(|(failed, _, _)| *failed == index) {
+            return Ok(Transformed::Failed(*kind, message.clone()));
+        }
+        if self.keep.as_ref().is_some_and(|keep| !keep.get(index)) {
+            return Ok(Transformed::Dropped);
         }
         for (bitmap, action) in &self.edits {
             if bitmap.as_ref().is_some_and(|bitmap| !bitmap.get(index)) {
                 continue;
             }
-            if let Err(message) = act(action, index, plan, &mut edited) {
+            if let Err(message) = act(action, index, plan, &mut edited, record) {
                 return Ok(Transformed::Failed(FailureKind::Data, message));
             }
         }
         Ok(Transformed::Record(Box::new(edited)))
+    }
+
+    /// Whether an edit gives a record another key or value as a whole.
+    fn makes_whole(&self, index: usize, plan: &Plan, place: Place) -> bool {
+        self.edits.iter().any(|(bitmap, action)| {
+            let is_whole = |target: &usize| plan.write[*target] == Column::whole(place);
+            bitmap.as_ref().is_none_or(|bitmap| bitmap.get(index))
+                && match action {
+                    Action::Set(target, ..) | Action::Copy { to: target, .. } => is_whole(target),
+                    Action::SetEach(target, values, _) => is_whole(target) && values[index].is_some(),
+                    Action::Hoist(at, _) | Action::Collect { place: at, .. } => *at == place,
+                    Action::Extract { target, .. } => plan.write[*target].place == place,
+                    _ => false,
+                }
+        })
     }
 }
 
@@ -148,11 +163,15 @@ fn read_action(
     let [target, data, length, argument] = [4, 12, 16, 20].map(|of| arena.u32(at + of));
     // Which of place, target, data, count and argument the operation uses; the others are 0.
     let uses = match operation {
-        op::REMOVE | op::EXTRACT => [false, true, false, false, false],
-        op::SET_CONSTANT | op::SET_VALUES => [false, true, true, false, false],
-        op::RENAME | op::COPY | op::MOVE => [false, true, false, false, true],
-        op::RETAIN => [true, false, true, true, false],
-        op::FLATTEN | op::HOIST => [true, false, false, false, true],
+        op::REMOVE => [false, true, false, false, false],
+        op::EXTRACT => [false, true, false, true, false],
+        op::SET_CONSTANT | op::SET_VALUES => [false, true, true, false, true],
+        op::RENAME => [false, true, false, false, true],
+        op::COPY | op::MOVE => [false, true, false, true, true],
+        op::RETAIN | op::COLLECT => [true, false, true, true, false],
+        op::FLATTEN => [true, false, false, true, true],
+        op::HOIST => [true, false, false, false, true],
+        op::DEFAULTS => [true, false, false, false, false],
         _ => return Err(Malformed::new("an unknown operation")),
     };
     let place = arena.bytes()[at + 2];
@@ -171,6 +190,15 @@ fn read_action(
         1 => Place::Key,
         _ => return Err(Malformed::new("an edit to a place that is neither key nor value")),
     };
+    let defaults = || match length {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed::new("an edit that neither takes defaults nor does not")),
+    };
+    let header_schema = || match argument {
+        0 => Ok(None),
+        entry => dictionary.get(entry - 1).map(|text| Some(text.to_owned())),
+    };
     let cell = |index: usize| {
         let offset = data as usize + CELL_BYTES * index;
         arena.range(u32::try_from(offset).unwrap_or(u32::MAX), CELL_BYTES as u32)?;
@@ -178,20 +206,41 @@ fn read_action(
     };
     Ok(match operation {
         op::REMOVE => Action::Remove(target),
-        op::SET_CONSTANT => Action::Set(target, cell(0)?.ok_or(Malformed::new("a constant that is missing"))?),
-        op::SET_VALUES => Action::SetEach(target, (0..count).map(cell).collect::<Result<_, _>>()?),
+        op::SET_CONSTANT => {
+            let value = cell(0)?.ok_or(Malformed::new("a constant that is missing"))?;
+            Action::Set(target, value, header_schema()?)
+        }
+        op::SET_VALUES => Action::SetEach(target, (0..count).map(cell).collect::<Result<_, _>>()?, header_schema()?),
         op::RENAME => Action::Rename(target, name()?),
-        op::COPY => Action::Copy { from: target, to: argument as usize, and_remove: false },
-        op::MOVE => Action::Copy { from: target, to: argument as usize, and_remove: true },
+        op::COPY | op::MOVE => Action::Copy {
+            from: target,
+            to: argument as usize,
+            and_remove: operation == op::MOVE,
+            defaults: defaults()?,
+        },
         op::RETAIN => {
             let ids = arena.range(data, length.saturating_mul(4))?;
             let id = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
             let names = ids.chunks_exact(4).map(|bytes| dictionary.get(id(bytes)).map(str::to_owned));
             Action::Retain(place, names.collect::<Result<_, _>>()?)
         }
-        op::FLATTEN => Action::Flatten(place, name()?),
+        op::FLATTEN => Action::Flatten { place, delimiter: name()?, defaults: defaults()? },
         op::HOIST => Action::Hoist(place, name()?),
-        op::EXTRACT => Action::Extract(target),
+        op::EXTRACT => Action::Extract { target, defaults: defaults()? },
+        op::DEFAULTS => Action::Defaults(place),
+        op::COLLECT => {
+            let entries = arena.range(data, (length & !1).saturating_mul(4))?;
+            let number = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            let target = |entry: &[u8]| {
+                let (target, name) = (number(entry), dictionary.get(number(&entry[4..]))?);
+                match is_target(target) {
+                    true => Ok((target as usize, name.to_owned())),
+                    false => Err(Malformed::new("an edit to a column that the plan does not write")),
+                }
+            };
+            let targets = entries.chunks_exact(8).map(target).collect::<Result<_, _>>()?;
+            Action::Collect { place, targets, defaults: length % 2 == 1 }
+        }
         _ => return Err(Malformed::new("an unknown operation")),
     })
 }
@@ -219,71 +268,191 @@ fn place_of(record: &mut TestRecord, place: Place) -> (&mut Option<Schema>, &mut
     }
 }
 
-/// Does one edit to one record. The error is what a DataException would say.
-fn act(action: &Action, index: usize, plan: &Plan, record: &mut TestRecord) -> Result<(), String> {
+/// Does one edit to one record, of which `original` is what it was. The error is what a DataException would say.
+fn act(
+    action: &Action,
+    index: usize,
+    plan: &Plan,
+    record: &mut TestRecord,
+    original: &TestRecord,
+) -> Result<(), String> {
     let target = |target: usize| plan.write.get(target).ok_or("an edit names a column the plan does not write");
     match action {
         Action::Remove(at) => remove(record, target(*at)?),
-        Action::Set(at, value) => set(record, target(*at)?, value.clone()),
-        Action::SetEach(at, values) => match &values[index] {
-            Some(value) => set(record, target(*at)?, value.clone()),
+        Action::Set(at, value, schema) => set(record, target(*at)?, value.clone(), schema.as_deref()),
+        Action::SetEach(at, values, schema) => match &values[index] {
+            Some(value) => set(record, target(*at)?, value.clone(), schema.as_deref()),
             None => Ok(()),
         },
         Action::Rename(at, name) => {
             let Some((fields, old)) = fields_of(record, target(*at)?)? else { return Ok(()) };
             if let Some(position) = fields.iter().position(|(field, _)| field == old) {
                 fields[position].0.clone_from(name);
-                // A field of that name that was there before is replaced.
-                let mut at = 0;
+                // Of two fields of one name the later one stays.
+                let last = fields.iter().rposition(|(field, _)| field == name);
+                let mut at = 0..;
                 fields.retain(|(field, _)| {
-                    at += 1;
-                    field != name || at - 1 == position
+                    let at = at.next();
+                    field != name || at == last
                 });
             }
             Ok(())
         }
-        Action::Copy { from, to, and_remove } => {
+        Action::Copy { from, to, and_remove, defaults } => {
             let (from, to) = (target(*from)?, target(*to)?);
-            let value = columns::cell_of(record, from);
+            let Some((value, schema)) = taken(record, original, from, *defaults) else { return Ok(()) };
             if *and_remove {
                 remove(record, from)?;
             }
-            value.map_or(Ok(()), |value| set(record, to, value))
+            match to.place {
+                Place::Header => {
+                    record.headers.push((to.path.first().cloned().unwrap_or_default(), schema, value));
+                    Ok(())
+                }
+                _ => set(record, to, value, None),
+            }
         }
         Action::Retain(place, names) => {
             let Some((fields, _)) = fields_of(record, &Column::field(*place, ""))? else { return Ok(()) };
             fields.retain(|(field, _)| names.contains(field));
             Ok(())
         }
-        Action::Flatten(place, delimiter) => {
+        Action::Flatten { place, delimiter, defaults } => {
+            let schema = place_of(&mut original.clone(), *place).0.clone();
             let Some((fields, _)) = fields_of(record, &Column::field(*place, ""))? else { return Ok(()) };
             let nested = std::mem::take(fields);
-            flatten("", nested, delimiter, fields);
-            Ok(())
+            flatten("", nested, delimiter, schema.as_ref(), *defaults, fields)
         }
         Action::Hoist(place, field) => {
             let (schema, value) = place_of(record, *place);
-            let fields = vec![(field.clone(), std::mem::replace(value, Value::Null))];
+            let whole = std::mem::replace(value, Value::Null);
+            let own = schema.as_ref().and_then(|schema| schema.field(field)).map(|field| &field.schema);
+            let fields = vec![(field.clone(), fit(whole, own)?)];
             *value = if schema.is_some() { Value::Struct(fields) } else { Value::Map(fields) };
             Ok(())
         }
-        Action::Extract(at) => {
+        Action::Extract { target: at, defaults } => {
             let column = target(*at)?;
-            let value = columns::cell_of(record, column).unwrap_or(Value::Null);
-            *place_of(record, column.place).1 = value;
+            check_way(record, column)?;
+            let value = columns::cell_of(record, column).map_or(Value::Null, |(value, _)| value);
+            let (schema, whole) = place_of(record, column.place);
+            *whole = match schema.as_ref().and_then(columns::default_of) {
+                Some(default) if *defaults && value == Value::Null && *whole != Value::Null => default,
+                _ => value,
+            };
+            Ok(())
+        }
+        Action::Defaults(place) => {
+            fields_of(record, &Column::field(*place, ""))?;
+            let (schema, value) = place_of(record, *place);
+            let (Some(schema), Value::Struct(fields)) = (schema, value) else { return Ok(()) };
+            for field in &schema.fields {
+                let Some(default) = columns::default_of(&field.schema) else { continue };
+                match fields.iter_mut().find(|(name, _)| *name == field.name) {
+                    Some((_, value)) if *value != Value::Null => {}
+                    Some((_, value)) => *value = default,
+                    None => fields.push((field.name.clone(), default)),
+                }
+            }
+            Ok(())
+        }
+        Action::Collect { place, targets, defaults } => {
+            let mut fields: Vec<(String, Value)> = Vec::new();
+            let mut made = Schema::new(Type::Struct);
+            let mut has_schema = false;
+            for (at, name) in targets {
+                let column = target(*at)?;
+                check_way(record, column)?;
+                let from_schema = place_of(record, column.place).0.is_some();
+                let value = match taken(record, original, column, *defaults) {
+                    Some((value, schema)) => {
+                        made.fields.extend(schema.map(|schema| crate::Field::new(name, schema)));
+                        value
+                    }
+                    None if from_schema => return Err(format!("Field does not exist: {name}")),
+                    None => Value::Null,
+                };
+                has_schema |= from_schema;
+                fields.retain(|(known, _)| known != name);
+                fields.push((name.clone(), value));
+            }
+            let (schema, whole) = place_of(record, *place);
+            *schema = has_schema.then_some(made);
+            *whole = if has_schema { Value::Struct(fields) } else { Value::Map(fields) };
             Ok(())
         }
     }
 }
 
-fn flatten(prefix: &str, nested: Vec<(String, Value)>, delimiter: &str, flat: &mut Vec<(String, Value)>) {
-    for (name, value) in nested {
-        let name = if prefix.is_empty() { name } else { format!("{prefix}{delimiter}{name}") };
-        match value {
-            Value::Map(fields) | Value::Struct(fields) => flatten(&name, fields, delimiter, flat),
-            value => flat.push((name, value)),
+/// What a column holds and its schema; the schema's default in place of null where that is asked for.
+fn taken(
+    record: &TestRecord,
+    original: &TestRecord,
+    column: &Column,
+    defaults: bool,
+) -> Option<(Value, Option<Schema>)> {
+    // What is taken has the schema that it came with, which the transform may just have taken out of the whole.
+    let schema = columns::cell_of(original, column).and_then(|(_, schema)| schema);
+    let (value, own) = columns::cell_of(record, column).or_else(|| Some((Value::Null, Some(schema.clone()?))))?;
+    let schema = schema.or(own);
+    match schema.as_ref().and_then(columns::default_of) {
+        Some(default) if defaults && value == Value::Null => Some((default, schema)),
+        _ => Some((value, schema)),
+    }
+}
+
+/// Refuses a way on which something neither is null nor has fields.
+fn check_way(record: &mut TestRecord, column: &Column) -> Result<(), String> {
+    let (_, mut value) = place_of(record, column.place);
+    for name in &column.path {
+        value = match value {
+            Value::Null => return Ok(()),
+            Value::Map(fields) | Value::Struct(fields) => match fields.iter_mut().find(|(field, _)| field == name) {
+                Some((_, field)) => field,
+                None => return Ok(()),
+            },
+            other => return Err(format!("Only Map objects supported in absence of schema, found: {other:?}")),
+        };
+    }
+    Ok(())
+}
+
+fn flatten(
+    prefix: &str,
+    nested: Vec<(String, Value)>,
+    delimiter: &str,
+    schema: Option<&Schema>,
+    defaults: bool,
+    flat: &mut Vec<(String, Value)>,
+) -> Result<(), String> {
+    let mut nested = nested;
+    for field in schema.map_or(&[][..], |schema| &schema.fields) {
+        if !nested.iter().any(|(name, _)| *name == field.name) {
+            nested.push((field.name.clone(), Value::Null));
         }
     }
+    for (name, value) in nested {
+        let own = schema.and_then(|schema| schema.field(&name)).map(|field| &field.schema);
+        let name = if prefix.is_empty() { name } else { format!("{prefix}{delimiter}{name}") };
+        match (value, own) {
+            (Value::Map(fields), None) | (Value::Struct(fields), _) => {
+                flatten(&name, fields, delimiter, own, defaults, flat)?;
+            }
+            // A struct that is null has no fields; they are null in the flat one.
+            (Value::Null, Some(own)) if own.of_type == Type::Struct => {}
+            (Value::Null, Some(own)) if defaults => {
+                flat.push((name, columns::default_of(own).unwrap_or(Value::Null)));
+            }
+            (value @ (Value::Decimal { .. } | Value::Date(_) | Value::Time(_) | Value::Timestamp(_)), None) => {
+                return Err(format!("Flatten transformation was passed {value:?}, which needs a schema"));
+            }
+            (value, _) => {
+                flat.retain(|(known, _)| *known != name);
+                flat.push((name, value));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn remove(record: &mut TestRecord, column: &Column) -> Result<(), String> {
@@ -306,7 +475,7 @@ fn remove(record: &mut TestRecord, column: &Column) -> Result<(), String> {
     }
 }
 
-fn set(record: &mut TestRecord, column: &Column, value: Value) -> Result<(), String> {
+fn set(record: &mut TestRecord, column: &Column, value: Value, header: Option<&str>) -> Result<(), String> {
     match (column.place, value) {
         (Place::Topic, Value::String(topic)) => record.topic = topic,
         (Place::Partition, Value::Int32(partition)) => record.partition = Some(partition),
@@ -315,7 +484,11 @@ fn set(record: &mut TestRecord, column: &Column, value: Value) -> Result<(), Str
         }
         (Place::Header, value) => {
             let name = column.path.first().ok_or("a header has a name")?;
-            record.headers.push((name.clone(), None, value));
+            let schema = match header {
+                Some(text) => Some(parse_schema(text).map_err(|error| error.to_string())?),
+                None => schema_of(&value),
+            };
+            record.headers.push((name.clone(), schema, value));
         }
         (place, value) if has_schema(place) => {
             let (schema, whole) = place_of(record, place);
@@ -340,6 +513,25 @@ fn set(record: &mut TestRecord, column: &Column, value: Value) -> Result<(), Str
         (place, value) => return Err(format!("{place:?} cannot be set to {value:?}")),
     }
     Ok(())
+}
+
+/// The schema of a header that is set without one: what its value says by itself.
+fn schema_of(value: &Value) -> Option<Schema> {
+    Some(match value {
+        Value::Boolean(_) => Schema::new(Type::Boolean),
+        Value::Int8(_) => Schema::new(Type::Int8),
+        Value::Int16(_) => Schema::new(Type::Int16),
+        Value::Int32(_) => Schema::new(Type::Int32),
+        Value::Int64(_) => Schema::new(Type::Int64),
+        Value::Float32(_) => Schema::new(Type::Float32),
+        Value::Float64(_) => Schema::new(Type::Float64),
+        Value::String(_) => Schema::new(Type::String),
+        Value::Bytes(_) => Schema::new(Type::Bytes),
+        Value::Date(_) => Schema::logical(Type::Int32, logical::DATE),
+        Value::Time(_) => Schema::logical(Type::Int32, logical::TIME),
+        Value::Timestamp(_) => Schema::logical(Type::Int64, logical::TIMESTAMP),
+        _ => return None,
+    })
 }
 
 /// Fields, and the name of one among them that may be there or not.

@@ -57,7 +57,7 @@ fn parse_record(json: &Json) -> Result<TestRecord, String> {
 }
 
 /// A value from its JSON; by its schema, or as a value that describes itself.
-fn value_of(json: &Json, schema: Option<&Schema>) -> Result<Value, String> {
+pub(super) fn value_of(json: &Json, schema: Option<&Schema>) -> Result<Value, String> {
     let Some(schema) = schema else { return Ok(plain_value(json)) };
     let mismatch = || format!("{json} does not fit a schema of type {:?}", schema.of_type);
     let whole = || json.as_i64().ok_or_else(mismatch);
@@ -78,10 +78,20 @@ fn value_of(json: &Json, schema: Option<&Schema>) -> Result<Value, String> {
         }
         Type::Int64 if schema.is_named(logical::TIMESTAMP) => Value::Timestamp(whole()?),
         Type::Int64 => Value::Int64(whole()?),
-        Type::Float32 => Value::Float32(json.as_f64().ok_or_else(mismatch)? as f32),
-        Type::Float64 => Value::Float64(json.as_f64().ok_or_else(mismatch)?),
+        Type::Float32 => Value::Float32(float_of(json).ok_or_else(mismatch)? as f32),
+        Type::Float64 => Value::Float64(float_of(json).ok_or_else(mismatch)?),
         Type::String => Value::String(json.as_str().ok_or_else(mismatch)?.to_owned()),
-        Type::Bytes => Value::Bytes(json.as_str().and_then(|text| BASE64.decode(text).ok()).ok_or_else(mismatch)?),
+        Type::Bytes => {
+            let bytes = json.as_str().and_then(|text| BASE64.decode(text).ok()).ok_or_else(mismatch)?;
+            match schema.is_named(logical::DECIMAL) {
+                true => {
+                    let scale = schema.parameters.get("scale").and_then(Json::as_str);
+                    let scale = scale.and_then(|scale| scale.parse().ok()).ok_or_else(mismatch)?;
+                    Value::Decimal { scale, unscaled: bytes }
+                }
+                false => Value::Bytes(bytes),
+            }
+        }
         Type::Array => {
             let items = json.as_array().ok_or_else(mismatch)?;
             Value::Array(items.iter().map(|item| value_of(item, schema.items.as_deref())).collect::<Result<_, _>>()?)
@@ -102,6 +112,17 @@ fn value_of(json: &Json, schema: Option<&Schema>) -> Result<Value, String> {
             Value::Struct(fields)
         }
     })
+}
+
+/// A JSON number, or one of the texts for what JSON has no number for.
+fn float_of(json: &Json) -> Option<f64> {
+    match json.as_str() {
+        Some("NaN") => Some(f64::NAN),
+        Some("Infinity") => Some(f64::INFINITY),
+        Some("-Infinity") => Some(f64::NEG_INFINITY),
+        Some(_) => None,
+        None => json.as_f64(),
+    }
 }
 
 fn plain_value(json: &Json) -> Value {

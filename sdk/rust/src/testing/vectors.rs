@@ -98,7 +98,18 @@ fn columns_are_read_as_the_vectors_say() {
         let column = |column: usize| (0..columns.len()).map(|record| cell(column, record)).collect::<Result<Json, _>>();
         let cells = (0..columns.column_count()).map(column).collect::<Result<Json, Malformed>>()?;
         let flags = columns.all_flags().map(<[u8]>::to_vec).unwrap_or_else(|| vec![0; columns.len()]);
-        Ok(json!({ "count": columns.len(), "columns": cells, "flags": flags }))
+        let mut json = json!({ "count": columns.len(), "columns": cells, "flags": flags });
+        let default = |column: usize, record: usize| {
+            Ok(columns.default(column, record)?.map(|default| json!([record, value_json(&default)])))
+        };
+        let defaults = |column: usize| {
+            (0..columns.len()).filter_map(|record| default(column, record).transpose()).collect::<Result<Json, _>>()
+        };
+        let defaults = (0..columns.column_count()).map(defaults).collect::<Result<Vec<_>, Malformed>>()?;
+        if defaults.iter().any(|column| column != &json!([])) {
+            json["defaults"] = json!(defaults);
+        }
+        Ok(json)
     });
 }
 
@@ -127,25 +138,49 @@ fn edit_json((condition, action): &(Option<Bitmap>, Action)) -> Json {
     let place = |place: &Place| if *place == Place::Key { "key" } else { "value" };
     let mut json = match action {
         Action::Remove(target) => json!({ "op": "remove", "target": target }),
-        Action::Set(target, value) => {
-            json!({ "op": "set constant", "target": target, "cell": value_json(value) })
+        Action::Set(target, value, schema) => {
+            with_schema(json!({ "op": "set constant", "target": target, "cell": value_json(value) }), schema)
         }
-        Action::SetEach(target, values) => {
+        Action::SetEach(target, values, schema) => {
             let cells: Json = values.iter().map(|value| cell_json(value.as_ref())).collect();
-            json!({ "op": "set values", "target": target, "cells": cells })
+            with_schema(json!({ "op": "set values", "target": target, "cells": cells }), schema)
         }
         Action::Rename(target, name) => json!({ "op": "rename", "target": target, "name": name }),
-        Action::Copy { from, to, and_remove: false } => json!({ "op": "copy", "target": from, "to": to }),
-        Action::Copy { from, to, and_remove: true } => json!({ "op": "move", "target": from, "to": to }),
+        Action::Copy { from, to, and_remove, defaults } => {
+            let operation = if *and_remove { "move" } else { "copy" };
+            with_defaults(json!({ "op": operation, "target": from, "to": to }), *defaults)
+        }
         Action::Retain(at, names) => json!({ "op": "retain", "place": place(at), "names": names }),
-        Action::Flatten(at, delimiter) => json!({ "op": "flatten", "place": place(at), "delimiter": delimiter }),
+        Action::Flatten { place: at, delimiter, defaults } => {
+            with_defaults(json!({ "op": "flatten", "place": place(at), "delimiter": delimiter }), *defaults)
+        }
         Action::Hoist(at, field) => json!({ "op": "hoist", "place": place(at), "field": field }),
-        Action::Extract(target) => json!({ "op": "extract", "target": target }),
+        Action::Extract { target, defaults } => with_defaults(json!({ "op": "extract", "target": target }), *defaults),
+        Action::Defaults(at) => json!({ "op": "defaults", "place": place(at) }),
+        Action::Collect { place: at, targets, defaults } => {
+            let (targets, names): (Vec<_>, Vec<_>) = targets.iter().cloned().unzip();
+            let collect = json!({ "op": "collect", "place": place(at), "targets": targets, "names": names });
+            with_defaults(collect, *defaults)
+        }
     };
     if let Some(condition) = condition {
         json["where"] = indices(condition);
     }
     json
+}
+
+fn with_schema(mut edit: Json, schema: &Option<String>) -> Json {
+    if let Some(schema) = schema {
+        edit["schema"] = json!(schema);
+    }
+    edit
+}
+
+fn with_defaults(mut edit: Json, defaults: bool) -> Json {
+    if defaults {
+        edit["defaults"] = json!(true);
+    }
+    edit
 }
 
 fn cell_json(value: Option<&Value>) -> Json {

@@ -32,6 +32,8 @@ enum Change {
     Flatten(Side, String),
     Hoist(Side, String),
     Extract(usize),
+    Defaults(Side),
+    Collect(Side, Vec<(usize, String)>),
 }
 
 const NAMES: &[&str] = &["a", "b", "c", "long name with spaces and more", "q\"", "\u{e9}"];
@@ -97,6 +99,14 @@ impl Model {
             Value::Map(members) => Some(members),
             _ => None,
         }
+    }
+
+    /// Whether everything on the way to a field either is null or has fields.
+    fn is_open(&self, column: &Column) -> bool {
+        let whole = &self.sides[column.place.side().unwrap() as usize];
+        (0..column.path.len()).all(|length| {
+            find(whole, &column.path[..length]).is_none_or(|value| matches!(value, Value::Null | Value::Map(_)))
+        })
     }
 
     fn set(&mut self, column: &Column, value: Value) {
@@ -173,11 +183,18 @@ impl Model {
                     && members.get(from).is_some()
                     && from != to
                 {
-                    let renamed = std::mem::take(members)
+                    // Of two the later one stays, in its place.
+                    let mut renamed: Vec<_> = std::mem::take(members)
                         .into_iter()
-                        .filter(|(name, _)| name != to)
-                        .map(|(name, value)| (if name == *from { to.clone() } else { name }, value));
-                    *members = renamed.collect();
+                        .map(|(name, value)| (if name == *from { to.clone() } else { name }, value))
+                        .collect();
+                    let last = renamed.iter().rposition(|(name, _)| name == to);
+                    let mut at = 0..;
+                    renamed.retain(|(name, _)| {
+                        let at = at.next();
+                        name != to || at == last
+                    });
+                    *members = renamed.into_iter().collect();
                 }
             }
             Change::Copy(from, to) | Change::Move(from, to) => {
@@ -224,9 +241,21 @@ impl Model {
                 let side = column.place.side().unwrap();
                 match &self.sides[side as usize] {
                     Value::Null => {}
+                    Value::Map(_) if !self.is_open(column) => self.failed = true,
                     Value::Map(_) => self.sides[side as usize] = self.read(column).unwrap_or(Value::Null),
                     _ => self.failed = true,
                 }
+            }
+            // Without schemas there are no defaults, but what has no fields fails.
+            Change::Defaults(side) => _ = self.parent(*side, &[String::new()]),
+            Change::Collect(side, targets) => {
+                let mut collected = Members::new();
+                for (target, name) in targets {
+                    let column = &plan[*target];
+                    self.failed |= !self.is_open(column);
+                    collected.insert(name.clone(), self.read(column).unwrap_or(Value::Null));
+                }
+                self.sides[*side as usize] = Value::Map(collected);
             }
         }
     }
@@ -250,6 +279,11 @@ fn write(writer: &mut EditsWriter, change: &Change) {
         Change::Flatten(side, delimiter) => writer.flatten(*side, delimiter),
         Change::Hoist(side, name) => writer.hoist(*side, name),
         Change::Extract(target) => writer.extract(*target),
+        Change::Defaults(side) => writer.defaults(*side),
+        Change::Collect(side, targets) => {
+            let targets: Vec<_> = targets.iter().map(|(target, name)| (*target, name.as_str())).collect();
+            writer.collect(*side, &targets)
+        }
     };
 }
 
@@ -288,6 +322,14 @@ fn cell() -> impl Strategy<Value = Value> {
     prop_oneof![3 => value(), 1 => any::<i64>().prop_map(Value::Int64), 1 => any::<i32>().prop_map(Value::Int32)]
 }
 
+/// The position of a field of a place in the plan.
+fn field_of(place: Place) -> impl Strategy<Value = usize> {
+    let columns = plan();
+    let is_field = |column: &Column| column.place == place && !column.path.is_empty();
+    let positions = columns.iter().enumerate().filter(|(_, column)| is_field(column)).map(|(at, _)| at);
+    prop::sample::select(positions.collect::<Vec<_>>())
+}
+
 fn change(records: usize) -> impl Strategy<Value = Change> {
     let columns = plan();
     let matching = |holds: fn(&Column) -> bool| {
@@ -311,8 +353,13 @@ fn change(records: usize) -> impl Strategy<Value = Change> {
         1 => (side.clone(), prop::collection::vec(name(), 0..4))
             .prop_map(|(side, names)| Change::Retain(side, names)),
         1 => (side.clone(), "[._]?").prop_map(|(side, delimiter)| Change::Flatten(side, delimiter)),
-        1 => (side, name()).prop_map(|(side, name)| Change::Hoist(side, name)),
+        1 => (side.clone(), name()).prop_map(|(side, name)| Change::Hoist(side, name)),
         1 => field.prop_map(Change::Extract),
+        1 => side.prop_map(Change::Defaults),
+        1 => prop::collection::vec((field_of(Place::Value), name()), 0..3)
+            .prop_map(|targets| Change::Collect(Side::Key, targets)),
+        1 => prop::collection::vec((field_of(Place::Key), name()), 0..3)
+            .prop_map(|targets| Change::Collect(Side::Value, targets)),
     ]
 }
 

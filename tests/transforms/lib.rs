@@ -1,0 +1,1 @@
+//! The transforms through the host's view of a batch: see `tests/view.rs`.
