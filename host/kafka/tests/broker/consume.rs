@@ -172,7 +172,7 @@ fn an_assignment_can_start_where_the_caller_says() {
 fn a_poll_of_large_records_ends_before_its_records_do() {
     on_each_broker("bytes", |cluster| {
         let topic = cluster.topic("t", 1, &[]);
-        let large: Vec<_> = (0..40).map(|i| format!("{i:0100000}")).collect();
+        let large: Vec<_> = (0..40).map(|i| format!("{i:050000}").repeat(2)).collect();
         write_values(&mut cluster.producer(), &topic, &large);
         let mut consumer = Consumer::open(&cluster.consumer_settings("g")).unwrap();
         consumer.subscribe(Subscription::Topics(std::slice::from_ref(&topic))).unwrap();
