@@ -1,47 +1,94 @@
-//! Java's regular expressions and replacement strings on `regex-lite`.
+//! Java's regular expressions and replacement strings on `regex-lite`, and on `fancy-regex` where a pattern has to backtrack.
 //!
-//! The syntax is nearly the same and so is the meaning: classes such as `\w` and case-insensitive matching are ASCII in
-//! both. What differs is translated; what an engine without backtracking cannot do (look-around, back references,
-//! possessive quantifiers, atomic groups) is refused with the reason.
+//! The syntax is nearly the same and so is the meaning: classes such as `\w` and case-insensitive matching are ASCII. What
+//! differs is translated. Patterns are matched in linear time but for those with look-around, back references, possessive
+//! quantifiers or atomic groups: these may take a number of steps and no more, and what takes longer is an error.
 
-use regex_lite::{Captures, Regex};
+use fancy_regex::RegexBuilder;
+
+/// Steps that a match may take where it backtracks: some milliseconds.
+const BACKTRACK_STEPS_MAX: usize = 100_000;
 
 /// A pattern as `java.util.regex.Pattern` reads it.
 #[derive(Debug)]
-pub(crate) struct JavaRegex {
-    anywhere: Regex,
-    whole: Regex,
+pub(crate) enum JavaRegex {
+    Linear { anywhere: regex_lite::Regex, whole: regex_lite::Regex },
+    Backtracking { anywhere: Box<fancy_regex::Regex>, whole: Box<fancy_regex::Regex> },
 }
 
 impl JavaRegex {
     /// The error says what is wrong or not supported.
     pub(crate) fn new(pattern: &str) -> Result<JavaRegex, String> {
-        let translated = translate(pattern)?;
-        let compile = |pattern: &str| Regex::new(pattern).map_err(|error| format!("invalid regex: {error}"));
+        let (translated, backtracks) = translate(pattern, Dialect::Linear)?;
+        let invalid = |error: &dyn std::fmt::Display| format!("invalid regex: {error}");
         // Each alone first, so that `a)(b` is not made valid by what is put around it.
+        if !backtracks {
+            let compile = |pattern: &str| regex_lite::Regex::new(pattern).map_err(|error| invalid(&error));
+            let anywhere = compile(&translated)?;
+            return Ok(JavaRegex::Linear { anywhere, whole: compile(&format!(r"\A(?:{translated})\z"))? });
+        }
+        let (translated, _) = translate(pattern, Dialect::Backtracking)?;
+        let compile = |pattern: &str| {
+            let regex = RegexBuilder::new(pattern).backtrack_limit(BACKTRACK_STEPS_MAX).build();
+            regex.map(Box::new).map_err(|error| invalid(&error))
+        };
         let anywhere = compile(&translated)?;
-        Ok(JavaRegex { anywhere, whole: compile(&format!(r"\A(?:{translated})\z"))? })
+        Ok(JavaRegex::Backtracking { anywhere, whole: compile(&format!(r"\A(?:{translated})\z"))? })
     }
 
-    /// Whether the whole text matches.
-    pub(crate) fn matches(&self, text: &str) -> bool {
-        self.whole.is_match(text)
+    /// Whether the whole text matches. The error: it cannot be told in the steps that there are.
+    pub(crate) fn matches(&self, text: &str) -> Result<bool, String> {
+        match self {
+            JavaRegex::Linear { whole, .. } => Ok(whole.is_match(text)),
+            JavaRegex::Backtracking { whole, .. } => whole.is_match(text).map_err(|error| too_long(text, &error)),
+        }
     }
 
     /// The text with its first match replaced. Java looks for that match anew: it need not be the whole text.
-    pub(crate) fn replace_first(&self, text: &str, replacement: &Replacement) -> String {
-        let Some(captures) = self.anywhere.captures(text) else { return text.to_owned() };
-        let Some(found) = captures.get(0) else { return text.to_owned() };
-        let mut replaced = text[..found.start()].to_owned();
-        replacement.write(&captures, &mut replaced);
-        replaced.push_str(&text[found.end()..]);
-        replaced
+    pub(crate) fn replace_first(&self, text: &str, replacement: &Replacement) -> Result<String, String> {
+        let replaced = match self {
+            JavaRegex::Linear { anywhere, .. } => anywhere
+                .captures(text)
+                .map(|captures| replacement.replace(text, |group| captures.get(group).map(|found| found.range()))),
+            JavaRegex::Backtracking { anywhere, .. } => {
+                let captures = anywhere.captures(text).map_err(|error| too_long(text, &error))?;
+                captures
+                    .map(|captures| replacement.replace(text, |group| captures.get(group).map(|found| found.range())))
+            }
+        };
+        Ok(replaced.unwrap_or_else(|| text.to_owned()))
+    }
+
+    fn group_count(&self) -> usize {
+        match self {
+            JavaRegex::Linear { anywhere, .. } => anywhere.captures_len() - 1,
+            JavaRegex::Backtracking { anywhere, .. } => anywhere.captures_len() - 1,
+        }
+    }
+
+    fn group_of(&self, name: &str) -> Option<usize> {
+        match self {
+            JavaRegex::Linear { anywhere, .. } => anywhere.capture_names().position(|known| known == Some(name)),
+            JavaRegex::Backtracking { anywhere, .. } => anywhere.capture_names().position(|known| known == Some(name)),
+        }
     }
 }
 
-/// Translates what Java writes in another way.
-fn translate(pattern: &str) -> Result<String, String> {
-    let refuse = |what: &str| Err(format!("{what} cannot be used here: regular expressions do not backtrack"));
+fn too_long(text: &str, error: &dyn std::fmt::Display) -> String {
+    format!("whether \"{text}\" matches the regular expression cannot be told: {error}")
+}
+
+/// Which engine a pattern is written for. The second one reads `\w` and the like as Unicode, which Java does not.
+#[derive(Clone, Copy, PartialEq)]
+enum Dialect {
+    Linear,
+    Backtracking,
+}
+
+/// Translates what Java writes in another way; answers too whether the pattern has to backtrack.
+fn translate(pattern: &str, dialect: Dialect) -> Result<(String, bool), String> {
+    const BACKTRACKING: [&str; 5] = ["?=", "?!", "?<=", "?<!", "?>"];
+    let mut backtracks = false;
     let mut out = String::with_capacity(pattern.len());
     let mut rest = pattern;
     let mut class_depth = 0;
@@ -52,7 +99,10 @@ fn translate(pattern: &str) -> Result<String, String> {
         let after = &rest[c.len_utf8()..];
         rest = after;
         match c {
-            '\\' => rest = escape(after, class_depth > 0, &mut out)?,
+            '\\' => {
+                backtracks |= class_depth == 0 && after.starts_with(|c: char| matches!(c, '1'..='9' | 'k'));
+                rest = escape(after, class_depth > 0, dialect, &mut out)?;
+            }
             '[' => {
                 class_depth += 1;
                 out.push('[');
@@ -69,10 +119,14 @@ fn translate(pattern: &str) -> Result<String, String> {
                 return Err("intersections of character classes (`&&`) are not supported".to_owned());
             }
             c if class_depth > 0 => out.push(c),
-            '(' if rest.starts_with("?=") || rest.starts_with("?!") => return refuse("look-ahead"),
-            '(' if rest.starts_with("?<=") || rest.starts_with("?<!") => return refuse("look-behind"),
-            '(' if rest.starts_with("?>") => return refuse("an atomic group"),
-            '+' if was_quantified => return refuse("a possessive quantifier"),
+            '(' => {
+                backtracks |= BACKTRACKING.iter().any(|group| rest.starts_with(group));
+                out.push(c);
+            }
+            '+' if was_quantified => {
+                backtracks = true;
+                out.push(c);
+            }
             '*' | '+' | '?' if !was_quantified => {
                 quantified = true;
                 out.push(c);
@@ -84,7 +138,7 @@ fn translate(pattern: &str) -> Result<String, String> {
             c => out.push(c),
         }
     }
-    Ok(out)
+    Ok((out, backtracks))
 }
 
 /// Java's POSIX classes, which are ASCII.
@@ -105,7 +159,7 @@ const CLASSES: &[(&str, &str)] = &[
 ];
 
 /// Translates what follows a backslash; answers what follows that.
-fn escape<'p>(rest: &'p str, in_class: bool, out: &mut String) -> Result<&'p str, String> {
+fn escape<'p>(rest: &'p str, in_class: bool, dialect: Dialect, out: &mut String) -> Result<&'p str, String> {
     let Some(c) = rest.chars().next() else { return Err("invalid regex: a backslash at the end".to_owned()) };
     let after = &rest[c.len_utf8()..];
     match c {
@@ -115,8 +169,26 @@ fn escape<'p>(rest: &'p str, in_class: bool, out: &mut String) -> Result<&'p str
             return Ok(after);
         }
         'E' => return Err("invalid regex: `\\E` without `\\Q`".to_owned()),
-        '1'..='9' | 'k' => {
-            return Err("a back reference cannot be used here: regular expressions do not backtrack".to_owned());
+        // Digits behind a back reference are not part of its number.
+        '1'..='9' if !in_class => out.extend(["(?:\\", c.encode_utf8(&mut [0; 4]), ")"]),
+        'k' if !in_class => out.push_str("\\k"),
+        'b' if !in_class && dialect == Dialect::Backtracking => {
+            out.push_str("(?:(?<![a-zA-Z0-9_])(?=[a-zA-Z0-9_])|(?<=[a-zA-Z0-9_])(?![a-zA-Z0-9_]))");
+        }
+        'B' if !in_class && dialect == Dialect::Backtracking => {
+            out.push_str("(?:(?<![a-zA-Z0-9_])(?![a-zA-Z0-9_])|(?<=[a-zA-Z0-9_])(?=[a-zA-Z0-9_]))");
+        }
+        'd' | 'w' | 's' | 'D' | 'W' | 'S' if dialect == Dialect::Backtracking => {
+            let class = match c.to_ascii_lowercase() {
+                'd' => "0-9",
+                'w' => "a-zA-Z0-9_",
+                _ => r"\t\n\x0B\f\r ",
+            };
+            match (c.is_ascii_uppercase(), in_class) {
+                (true, _) => out.extend(["[^", class, "]"]),
+                (false, true) => out.push_str(class),
+                (false, false) => out.extend(["[", class, "]"]),
+            }
         }
         'p' | 'P' => {
             let (name, after) = after
@@ -166,13 +238,12 @@ pub(crate) struct Replacement {
 enum Part {
     Text(String),
     Group(usize),
-    Named(String),
 }
 
 impl Replacement {
     /// The error is Java's, which comes when the replacement is used.
     pub(crate) fn new(text: &str, regex: &JavaRegex) -> Result<Replacement, String> {
-        let groups = regex.anywhere.captures_len() - 1;
+        let groups = regex.group_count();
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut chars = text.chars().peekable();
@@ -187,10 +258,8 @@ impl Replacement {
                         Some('{') => {
                             let name: String = std::iter::from_fn(|| chars.next_if(|&c| c != '}')).collect();
                             chars.next().ok_or("named capturing group is missing trailing '}'")?;
-                            if !regex.anywhere.capture_names().flatten().any(|known| known == name) {
-                                return Err(format!("No group with name {{{name}}}"));
-                            }
-                            parts.push(Part::Named(name));
+                            let group = regex.group_of(&name).ok_or(format!("No group with name {{{name}}}"))?;
+                            parts.push(Part::Group(group));
                         }
                         Some(digit) if digit.is_ascii_digit() => {
                             let mut group = digit as usize - '0' as usize;
@@ -221,14 +290,18 @@ impl Replacement {
         Ok(Replacement { parts })
     }
 
-    fn write(&self, captures: &Captures<'_>, out: &mut String) {
+    /// The text with its match replaced; `group` says where the groups of the match are, the whole of it being group 0.
+    fn replace(&self, text: &str, group: impl Fn(usize) -> Option<std::ops::Range<usize>>) -> String {
+        let Some(found) = group(0) else { return text.to_owned() };
+        let mut replaced = text[..found.start].to_owned();
         for part in &self.parts {
-            out.push_str(match part {
+            replaced.push_str(match part {
                 Part::Text(text) => text,
-                Part::Group(group) => captures.get(*group).map_or("", |found| found.as_str()),
-                Part::Named(name) => captures.name(name).map_or("", |found| found.as_str()),
+                Part::Group(number) => group(*number).map_or("", |found| &text[found]),
             });
         }
+        replaced.push_str(&text[found.end..]);
+        replaced
     }
 }
 
@@ -240,10 +313,12 @@ mod tests {
     fn check(regex: &str, replacement: &str, text: &str, expected: &str) {
         let answer = match JavaRegex::new(regex) {
             Err(message) => format!("!{message}"),
-            Ok(regex) if !regex.matches(text) => "=".to_owned(),
+            Ok(regex) if regex.matches(text) == Ok(false) => "=".to_owned(),
             Ok(regex) => match Replacement::new(replacement, &regex) {
                 Err(message) => format!("!{message}"),
-                Ok(replacement) => regex.replace_first(text, &replacement),
+                Ok(replacement) => {
+                    regex.replace_first(text, &replacement).unwrap_or_else(|message| format!("!{message}"))
+                }
             },
         };
         assert_eq!(answer, expected, "{regex} {replacement} {text}");
@@ -282,17 +357,34 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_backtracking_is_refused() {
-        for (regex, what) in [
-            ("(?=a)a", "look-ahead"),
-            ("(?<!a)b", "look-behind"),
-            (r"(a)\1", "a back reference"),
-            ("a*+", "a possessive quantifier"),
-            ("a{2}+", "a possessive quantifier"),
-            ("(?>a)", "an atomic group"),
-        ] {
-            check(regex, "x", "a", &format!("!{what} cannot be used here: regular expressions do not backtrack"));
-        }
+    fn what_needs_backtracking_backtracks() {
+        check("topic-(?!b).*", "x", "topic-a", "x");
+        check("topic-(?!b).*", "x", "topic-b", "=");
+        check("(?<=a)b|ab", "x", "ab", "x");
+        check(r"(a|b)\1", "<$1>", "bb", "<b>");
+        check(r"(a|b)\1", "<$1>", "ab", "=");
+        check(r"(a)\10", "x", "aa0", "x");
+        check(r"(?<n>\w+)-\k<n>", "${n}", "ab-ab", "ab");
+        check("a*+a", "x", "aaa", "=");
+        check("(?>a|ab)c", "x", "abc", "=");
+    }
+
+    #[test]
+    fn classes_are_ascii_in_patterns_that_backtrack_too() {
+        check(r"(?=.)\w+", "x", "\u{e9}", "=");
+        check(r"(?=.)[\d-]+", "x", "1-2", "x");
+        check(r"(?=.)[^\W]+", "x", "a_1", "x");
+        check(r"(?=.)a\b.*", "x", "a-", "x");
+        check(r"(?=.)a\B.*", "x", "ab", "x");
+        check(r"(?i)(?=.)TOPIC", "x", "topic", "x");
+        check(r"(?=.)\u00e9.", "x", "\u{e9}\u{e9}", "x");
+    }
+
+    #[test]
+    fn a_match_that_takes_too_long_is_an_error() {
+        let regex = JavaRegex::new(r"(?:(a|aa)+)+\1$").unwrap();
+        let error = regex.matches(&format!("{}b", "a".repeat(100))).unwrap_err();
+        assert!(error.contains("cannot be told"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Apache Kafka Connect's transforms and predicates: one file each, one line each in the list below.
 //!
 //! They mean what Connect's mean, judged by vectors that were recorded from Connect itself (`tests/vectors.rs`). What cannot
-//! be honoured here, such as a regular expression with a look-behind, is refused when the configuration is validated.
+//! be honoured here, such as a date pattern with the week of a month, is refused when the configuration is validated.
 //! Nothing walks over records where an edit for the whole batch says the same.
 
 mod cast;

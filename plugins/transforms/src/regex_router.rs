@@ -55,8 +55,8 @@ impl Transform for RegexRouter {
                     }
                 };
             }
-            if let Route::Fail(message) = &routes[last].1 {
-                edits.fail(record, FailureKind::IllegalArgument, message);
+            if let Route::Fail(kind, message) = &routes[last].1 {
+                edits.fail(record, *kind, message);
             }
             route_of.push(last);
         }
@@ -79,15 +79,19 @@ impl Transform for RegexRouter {
 enum Route {
     Stay,
     To(String),
-    Fail(String),
+    Fail(FailureKind, String),
 }
 
 impl RegexRouter {
     fn route(&self, topic: &str) -> Route {
-        match &self.replacement {
-            _ if !self.regex.matches(topic) => Route::Stay,
-            Ok(replacement) => Route::To(self.regex.replace_first(topic, replacement)),
-            Err(message) => Route::Fail(message.clone()),
+        match (self.regex.matches(topic), &self.replacement) {
+            (Ok(false), _) => Route::Stay,
+            (Ok(true), Ok(replacement)) => match self.regex.replace_first(topic, replacement) {
+                Ok(topic) => Route::To(topic),
+                Err(message) => Route::Fail(FailureKind::Other, message),
+            },
+            (Ok(true), Err(message)) => Route::Fail(FailureKind::IllegalArgument, message.clone()),
+            (Err(message), _) => Route::Fail(FailureKind::Other, message),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Predicate for TopicNameMatches {
             let Cell::String(topic) = columns.cell(0, record)? else { continue };
             let matches = match last {
                 Some((known, matches)) if known == topic => matches,
-                _ => self.pattern.matches(topic),
+                _ => self.pattern.matches(topic).map_err(Error::fatal)?,
             };
             last = Some((topic, matches));
             matching.set(record, matches);
