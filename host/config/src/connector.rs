@@ -225,10 +225,12 @@ impl Aliased {
     }
 }
 
+/// Connect's name for the group of keys about errors.
+const ERRORS: &str = "Error Handling";
+
 /// The keys that every connector of a kind has in Connect, in Connect's order.
 pub fn common_keys(kind: Kind) -> Vec<Key> {
     const COMMON: &str = "Common";
-    const ERRORS: &str = "Error Handling";
     let mut keys = vec![
         string("name").required().rule(Rule::Name).high().doc("Name of the connector, unique in the cluster.").group(
             COMMON,
@@ -321,11 +323,11 @@ pub fn common_keys(kind: Kind) -> Vec<Key> {
             .doc("Whether the log shows the record that failed.")
             .group(ERRORS, 5, Width::Short, "Log Error Details"),
     ]);
-    keys.extend(if kind == Kind::Sink { sink_keys(COMMON, ERRORS) } else { source_keys() });
+    keys.extend(if kind == Kind::Sink { sink_keys(COMMON) } else { source_keys() });
     keys
 }
 
-fn sink_keys(common: &str, errors: &str) -> Vec<Key> {
+fn sink_keys(common: &str) -> Vec<Key> {
     vec![
         list("topics").default("").high().doc("Topics to read, separated by commas.").group(
             common,
@@ -338,18 +340,27 @@ fn sink_keys(common: &str, errors: &str) -> Vec<Key> {
             .high()
             .doc("Expression that the names of topics to read match. Only one of topics and topics.regex is set.")
             .group(common, 4, Width::Long, "Topics regex"),
+    ]
+    .into_iter()
+    .chain(dead_letter_keys())
+    .collect()
+}
+
+/// Connect has them for sinks, in their group of errors.
+fn dead_letter_keys() -> Vec<Key> {
+    vec![
         string("errors.deadletterqueue.topic.name")
             .default("")
             .doc("Topic for records that could not be processed; empty: none.")
-            .group(errors, 6, Width::Medium, "Dead Letter Queue Topic Name"),
+            .group(ERRORS, 6, Width::Medium, "Dead Letter Queue Topic Name"),
         short("errors.deadletterqueue.topic.replication.factor")
             .default("3")
             .doc("Copies of that topic where it is created.")
-            .group(errors, 7, Width::Medium, "Dead Letter Queue Topic Replication Factor"),
+            .group(ERRORS, 7, Width::Medium, "Dead Letter Queue Topic Replication Factor"),
         boolean("errors.deadletterqueue.context.headers.enable")
             .default("false")
             .doc("Whether headers, beginning with __connect.errors., say what went wrong.")
-            .group(errors, 8, Width::Medium, "Enable Error Context Headers"),
+            .group(ERRORS, 8, Width::Medium, "Enable Error Context Headers"),
     ]
 }
 
@@ -385,9 +396,12 @@ fn source_keys() -> Vec<Key> {
     ]
 }
 
-/// The keys that we add to every connector.
-pub fn own_keys() -> Vec<Key> {
+/// The keys that we add to every connector of a kind.
+pub fn own_keys(kind: Kind) -> Vec<Key> {
     let mut keys = sandbox_limit_keys();
+    if kind == Kind::Source {
+        keys.extend(dead_letter_keys());
+    }
     keys.extend([
         int("batch.size").at_least(1).doc("Records in a batch at most."),
         long("linger.ms").at_least(0).doc("How long a sink waits for a batch to fill."),
@@ -417,7 +431,7 @@ pub fn keys(settings: &Settings, definition: &Definition, lookup: &Lookup<'_>) -
             keys.extend(converter.keys.iter().map(|key| key.clone().embedded(part.prefix())));
         }
     }
-    keys.extend(own_keys().into_iter().filter(|key| !is_of_plugin(key)));
+    keys.extend(own_keys(definition.kind).into_iter().filter(|key| !is_of_plugin(key)));
     keys
 }
 

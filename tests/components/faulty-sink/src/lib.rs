@@ -1,8 +1,8 @@
 //! A sink whose target fails by script. It appends the values of its records to a file; before each call that has to do
 //! with the target it takes the next word off its script, which is a file as well, so that it outlives the instance.
 //!
-//! Words: `ok`; `lost`, `retry` and `trap` for any call; `part` (a put takes the first half of the batch); `grow` (the
-//! instance keeps memory until it is to be replaced).
+//! Words: `ok`; `lost`, `retry` and `trap` for any call; `part` (a put takes the first half of the batch); `refuse` (the first
+//! record of the batch is refused for good); `grow` (the instance keeps memory until it is to be replaced).
 
 use std::io::Write;
 
@@ -68,15 +68,20 @@ impl SinkTask for FaultySink {
         let word = self.next_word()?;
         Self::fail(&word)?;
         let mut taken = batch.len();
+        let mut refused = 0;
         match word.as_str() {
             "part" => {
                 taken /= 2;
                 outcome.retry_from(taken, 1);
             }
+            "refuse" => {
+                outcome.reject(0, "the target does not want it");
+                refused = 1;
+            }
             "grow" => self.grown.push(vec![1; 14 << 20]),
             _ => {}
         }
-        for record in batch.records().take(taken) {
+        for record in batch.records().take(taken).skip(refused) {
             self.held.extend_from_slice(record.value_bytes().unwrap_or_default());
             self.held.push(b'\n');
         }

@@ -2,15 +2,30 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tidegate_broker::{Broker, BrokerConfig, RunningBroker};
 use tidegate_config::worker::{Mode, WorkerConfig};
 use tidegate_engine::{CompilerCommand, Digest, Engine, EngineConfig};
 use tidegate_herder::Plugins;
+use tidegate_kafka::{ClientSettings, Consumer, Polled, StartOffset, TopicPartition};
 use tidegate_worker::{Catalog, Metrics, OffsetStore, Worker, WorkerParts};
 
 /// The folder for what tests leave behind and find again: compiled code and guests.
 pub(crate) fn kept() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// How long anything may take to become true.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// An embedded broker whose groups do not wait for more members.
+pub(crate) fn broker(data_dir: &Path) -> RunningBroker {
+    let config = BrokerConfig {
+        group_initial_rebalance_delay_ms: 0,
+        ..BrokerConfig::new("127.0.0.1:0".parse().unwrap(), data_dir.to_owned())
+    };
+    Broker::start(config).unwrap()
 }
 
 pub(crate) struct Life {
@@ -50,4 +65,23 @@ impl Life {
 /// The pins of a connector that consists of nothing but this component.
 pub(crate) fn pin(bytes: &[u8]) -> Plugins {
     Plugins::from([("connector".to_owned(), tidegate_herder::Digest(Digest::of(bytes).to_string()))])
+}
+
+/// What a topic has: values, and headers a line each.
+pub(crate) fn read(bootstrap: &str, topic: &str) -> Vec<(String, String)> {
+    let mut reader = Consumer::open(&ClientSettings::for_reader(bootstrap, "letters", 1 << 20)).unwrap();
+    let at = TopicPartition::new(topic, 0);
+    let end = reader.end_offsets(std::slice::from_ref(&at), DEADLINE).unwrap()[0].offset;
+    reader.assign(&[(at, StartOffset::Beginning)]).unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let mut records = Vec::new();
+    while (records.len() as i64) < end {
+        let Polled::Records(batch) = reader.poll(100, Duration::from_millis(100)).unwrap() else { continue };
+        for message in batch.iter() {
+            let headers =
+                message.headers().map(|(name, value)| format!("{}={}\n", text(name), text(value.unwrap_or_default())));
+            records.push((text(message.value().unwrap_or_default()), headers.collect()));
+        }
+    }
+    records
 }

@@ -3,3 +3,4 @@
 mod catalog;
 mod life;
 mod sink;
+mod source;

@@ -5,16 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use tidegate_broker::{Broker, BrokerConfig, RunningBroker};
+use tidegate_broker::RunningBroker;
 use tidegate_herder::cluster::{ConnectorKey, Instance};
 use tidegate_herder::{Config, ConnectorKind, Failure, HostEvent, Reporter, RunId, Target, TaskHost, TaskSpec};
 use tidegate_kafka::{ClientSettings, OutRecord, Producer};
 use tokio::sync::mpsc;
 
-use crate::life::{Life, kept, pin};
-
-/// How long anything may take to become true.
-const DEADLINE: Duration = Duration::from_secs(60);
+use crate::life::{DEADLINE, Life, broker, kept, pin, read};
 
 fn guest() -> &'static [u8] {
     static GUEST: OnceLock<Vec<u8>> = OnceLock::new();
@@ -35,11 +32,7 @@ struct Stage {
 impl Stage {
     fn set(script: &str, settings: &[(&'static str, &str)]) -> Stage {
         let directory = tempfile::tempdir().unwrap();
-        let config = BrokerConfig {
-            group_initial_rebalance_delay_ms: 0,
-            ..BrokerConfig::new("127.0.0.1:0".parse().unwrap(), directory.path().join("broker"))
-        };
-        let broker = Broker::start(config).unwrap();
+        let broker = broker(&directory.path().join("broker"));
         let more = [("offset.flush.interval.ms", "30")];
         let life = Life::begin(directory.path(), guest(), &broker.address().to_string(), &more);
         let settings = settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
@@ -118,9 +111,14 @@ impl Stage {
     }
 
     fn send(&mut self, count: u32) {
+        let values: Vec<String> = (self.sent..self.sent + count).map(|number| number.to_string()).collect();
+        self.send_values(&values.iter().map(String::as_str).collect::<Vec<_>>());
+        self.sent += count;
+    }
+
+    fn send_values(&self, values: &[&str]) {
         let mut producer =
             Producer::open(&ClientSettings::for_producer(&self.broker.address().to_string(), 4 << 20)).unwrap();
-        let values: Vec<String> = (self.sent..self.sent + count).map(|number| number.to_string()).collect();
         let records: Vec<OutRecord<'_>> = values
             .iter()
             .map(|value| OutRecord {
@@ -137,7 +135,6 @@ impl Stage {
         let mut outcomes = Vec::new();
         producer.poll_acks(DEADLINE, &mut outcomes);
         assert!(outcomes.len() == 1 && outcomes[0].failures.is_empty(), "{outcomes:?}");
-        self.sent += count;
     }
 
     /// Waits until everything that was sent is in the target; a task that fails meanwhile is started again.
@@ -218,6 +215,88 @@ fn a_guest_that_grows_is_replaced_and_nothing_is_lost_or_twice() {
 fn a_guest_that_grows_while_its_target_is_away_loses_nothing() {
     let small = ("sandbox.memory.max.bytes", "33554432");
     check("ok grow grow retry grow lost grow retry ok grow retry grow lost", &[small, ("hold", "true")]);
+}
+
+#[test]
+fn refused_records_are_dead_letters_with_all_that_they_had_and_the_rest_arrives() {
+    let mut stage = Stage::set(
+        "ok ok refuse part refuse ok",
+        &[
+            ("errors.tolerance", "all"),
+            ("errors.deadletterqueue.topic.name", "dead"),
+            ("errors.deadletterqueue.topic.replication.factor", "1"),
+            ("errors.deadletterqueue.context.headers.enable", "true"),
+        ],
+    );
+    stage.send(40);
+    stage.start();
+    let begun = Instant::now();
+    while numbers(&stage.path("out")).last() != Some(&39) {
+        assert!(begun.elapsed() < DEADLINE, "{:?}", numbers(&stage.path("out")));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stage.stop();
+    let letters = read(&stage.broker.address().to_string(), "dead");
+    let dead: Vec<u32> = letters.iter().map(|(value, _)| value.parse().unwrap()).collect();
+    let mut all = numbers(&stage.path("out"));
+    assert!(dead.iter().all(|number| !all.contains(number)), "dead and delivered: {dead:?}");
+    all.extend(&dead);
+    all.sort_unstable();
+    assert_eq!(all, (0..40).collect::<Vec<u32>>(), "each is delivered or dead, once");
+    assert_eq!(dead.len(), 2, "{dead:?}");
+    let (value, headers) = &letters[0];
+    expect_test::expect![[r#"
+        __connect.errors.topic=t
+        __connect.errors.partition=0
+        __connect.errors.offset=OFFSET
+        __connect.errors.connector.name=faulty
+        __connect.errors.task.id=0
+        __connect.errors.stage=TASK_PUT
+        __connect.errors.class.name=FaultySink
+        __connect.errors.exception.class.name=org.apache.kafka.connect.errors.ConnectException
+        __connect.errors.exception.message=the target does not want it
+        __connect.errors.exception.stacktrace=org.apache.kafka.connect.errors.ConnectException: the target does not want it
+    "#]]
+    .assert_eq(&headers.replace(&format!("offset={value}\n"), "offset=OFFSET\n"));
+}
+
+#[test]
+fn a_record_that_no_converter_reads_fails_the_task_or_is_a_dead_letter() {
+    let json = ("value.converter", "org.apache.kafka.connect.json.JsonConverter");
+    let plain = ("value.converter.schemas.enable", "false");
+    let mut stage = Stage::set("", &[json, plain]);
+    stage.send_values(&["1", "{", "2"]);
+    stage.start();
+    let begun = Instant::now();
+    let failure = loop {
+        if let Some(failure) = stage.failure() {
+            break failure.trace;
+        }
+        assert!(begun.elapsed() < DEADLINE, "the task did not fail");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(failure.contains("Tolerance exceeded in error handler"), "{failure}");
+    assert!(
+        failure.contains("stage: VALUE_CONVERTER, class: org.apache.kafka.connect.json.JsonConverter"),
+        "{failure}"
+    );
+    assert!(failure.contains("record: {topic='t', partition=0, offset=1}"), "{failure}");
+
+    stage.settings.extend(
+        [
+            ("errors.tolerance", "all"),
+            ("errors.deadletterqueue.topic.name", "dead"),
+            ("errors.deadletterqueue.topic.replication.factor", "1"),
+        ]
+        .map(|(key, value)| (key, value.to_owned())),
+    );
+    stage.start();
+    while numbers(&stage.path("out")) != [1, 2] {
+        assert!(begun.elapsed() < DEADLINE, "{:?}", numbers(&stage.path("out")));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    stage.stop();
+    assert_eq!(read(&stage.broker.address().to_string(), "dead"), [("{".to_owned(), String::new())]);
 }
 
 /// Any failures in any order, with kills in between. A seed is printed with what it broke.
