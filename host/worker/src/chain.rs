@@ -13,7 +13,7 @@ use tidegate_herder::Failure;
 use tidegate_record::SchemaId;
 use tidegate_record::columns::{ColumnsReader, ColumnsWriter};
 use tidegate_record::edits::{EditsReader, FailureKind, edits_from_json};
-use tidegate_record::view::{Column, Failure as Failed, Place, Plan, Reshapes, Rows, Side, Stage, View};
+use tidegate_record::view::{Column, Failure as Failed, Place, Plan, Reshaped, Reshapes, Rows, Side, Stage, View};
 
 use crate::connector::failure;
 use crate::instances::{Owner, TaskSchemas, guest_config};
@@ -278,7 +278,12 @@ impl Guest<TransformInstance> {
     }
 
     /// What the transform makes of a schema: another one, none when it stays; an error is each of its records'.
-    async fn reshape(&mut self, side: Side, schema: SchemaId, schemas: &TaskSchemas) -> Result<Reshaped, CallError> {
+    async fn reshape(
+        &mut self,
+        side: Side,
+        schema: SchemaId,
+        schemas: &TaskSchemas,
+    ) -> Result<Reshaped<Option<SchemaId>>, CallError> {
         let of_data = |message: String| (FailureKind::Data, message);
         let Some(text) = schemas.lock().text(schema).cloned() else {
             return Ok(Err(of_data(format!("there is no schema {}", schema.0))));
@@ -328,9 +333,6 @@ impl Guest<PredicateInstance> {
         self.instance.test(&payload).await
     }
 }
-
-/// What a transform makes of a schema, or why its records fail.
-type Reshaped = Result<Option<SchemaId>, (FailureKind, String)>;
 
 fn failure_kind(kind: tidegate_engine::FailureKind) -> FailureKind {
     match kind {

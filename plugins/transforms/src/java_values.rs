@@ -190,10 +190,10 @@ impl<'t> Tokens<'t> {
                 return Ok(Some(found));
             }
         }
-        if starts_with_digit || token.starts_with(['+', '-']) {
-            if let Some(found) = number(token) {
-                return Ok(Some(found));
-            }
+        if (starts_with_digit || token.starts_with(['+', '-']))
+            && let Some(found) = number(token)
+        {
+            return Ok(Some(found));
         }
         match depth {
             Some(_) => Err(NotStructured),

@@ -19,10 +19,13 @@ use crate::malformed::{Malformed, Reason};
 use crate::tlv::Tag;
 use crate::{Schema, SchemaId, SchemaTable};
 
+/// What became of a schema, or how every record of it fails.
+pub type Reshaped<T> = Result<T, (FailureKind, String)>;
+
 /// What a step answers about schemas, kept for as long as the step's instance has the same configuration.
 #[derive(Default)]
 pub struct Reshapes {
-    answers: [HashMap<SchemaId, Result<SchemaId, (FailureKind, String)>>; 2],
+    answers: [HashMap<SchemaId, Reshaped<SchemaId>>; 2],
 }
 
 impl Reshapes {
@@ -31,7 +34,7 @@ impl Reshapes {
     }
 
     /// Keeps the answer for a schema: the new one, none when it stays, or an error for every record of the schema.
-    pub fn insert(&mut self, side: Side, schema: SchemaId, answer: Result<Option<SchemaId>, (FailureKind, String)>) {
+    pub fn insert(&mut self, side: Side, schema: SchemaId, answer: Reshaped<Option<SchemaId>>) {
         self.answers[side as usize].insert(schema, answer.map(|new| new.unwrap_or(schema)));
     }
 }

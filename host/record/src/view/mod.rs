@@ -36,7 +36,7 @@ pub use crate::edits::FailureKind;
 use crate::json::{NameId, Scanner, ShapeId, Slot};
 use crate::value::JsonOptions;
 use crate::{SchemaId, Value};
-pub use apply::{NotApplied, Reshapes};
+pub use apply::{NotApplied, Reshaped, Reshapes};
 pub use decode::{Converter, Converters, HeaderConverter, Message};
 pub use encode::{Written, WrittenHeader};
 use layout::{LayoutId, Layouts};
