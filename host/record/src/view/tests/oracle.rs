@@ -228,7 +228,10 @@ impl Model {
                     }
                     let mut flat = Members::new();
                     join(&mut flat, "", members, delimiter);
+                    // Without a schema Connect does not know what a time is.
+                    let has_times = flat.iter().any(|(_, value)| matches!(value, Value::Timestamp(_)));
                     *members = flat;
+                    self.failed |= has_times;
                 }
             }
             Change::Hoist(side, name) => {
