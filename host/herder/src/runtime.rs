@@ -407,6 +407,9 @@ impl<H: TaskHost> Runtime<H> {
         let Some(run) = self.calls_by_id.remove(&id) else { return };
         if self.aborts.get(&run).is_some_and(|abort| abort.id() == id) {
             self.aborts.remove(&run);
+        } else if result.is_ok() {
+            // Abandoned, and yet it came to its end: it was at work at that very moment. What it started must go, too.
+            self.host.abandon(&run);
         }
         match result {
             Ok((_, event)) => self.tell_worker(event),

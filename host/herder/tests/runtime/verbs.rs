@@ -176,6 +176,21 @@ async fn a_plugin_that_hangs_holds_up_nobody_else() {
     herder.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_succeeds_while_it_is_abandoned_is_abandoned_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let herder = Herder::start(dir.path()).await;
+    herder.handle.create_connector("late", config("start=late"), Target::Running).await.unwrap();
+    herder.handle.delete_connector("late").await.unwrap();
+    let twice = async {
+        while herder.host.abandoned().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), twice).await.expect("it runs on");
+    herder.stop().await;
+}
+
 #[tokio::test]
 async fn refusals_say_what_kafka_connect_says() {
     let dir = tempfile::tempdir().unwrap();
