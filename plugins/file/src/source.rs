@@ -250,9 +250,6 @@ impl FileStreamSource {
     }
 
     /// At the end of the file: if the name now stands for a shorter or another file, the next look opens that one.
-    ///
-    /// A sandbox shows no inode numbers, so lengths have to tell: a file that only grows is never longer under its name
-    /// than in the handle a moment later, nor shorter than a moment before.
     fn look_for_another_file(&mut self) -> Result<()> {
         let Some(open) = &self.open else { return Ok(()) };
         let length = |metadata: std::io::Result<Metadata>| metadata.map(|metadata| metadata.len());
@@ -263,7 +260,7 @@ impl FileStreamSource {
             // Deleted: what is open can still grow, and a file that appears under the name is found by a later look.
             return Ok(());
         };
-        if after < open.read_to || named < before || named > after {
+        if is_another_file(open.read_to, before, named, after) {
             host::log(
                 Level::Info,
                 &format!("file \"{}\" was truncated or replaced: reading it from its beginning", self.path),
@@ -277,6 +274,16 @@ impl FileStreamSource {
     fn failed(&self, what: &str, error: &std::io::Error) -> Error {
         Error::fatal(format!("file \"{}\" {what}: {error}", self.path))
     }
+}
+
+/// Whether the name stands for another file than the one that was read up to `read_to`, by its length under the name and that
+/// of what is open before and after.
+///
+/// A sandbox shows no inode numbers, so lengths have to tell: a file that only grows is never longer under its name than in
+/// the handle a moment later, nor shorter than a moment before. What was written to the old file between the last read and
+/// its replacement is read first; the look after that tells.
+fn is_another_file(read_to: u64, before: u64, named: u64, after: u64) -> bool {
+    after < read_to || (after == read_to && (named < before || named > after))
 }
 
 fn push(batch: &mut SourceBatch, topic: Name, partition: Name, line: &[u8], position: u64) -> Result<()> {
@@ -337,4 +344,26 @@ fn check_offset(offset: &SourceOffset) -> Result<()> {
         return Err(Error::fatal("a partition must have the field \"filename\""));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_another_file;
+
+    #[test]
+    fn another_file_under_the_name_is_told_by_lengths_once_the_old_one_is_read() {
+        for (what, read_to, before, named, after, expected) in [
+            ("nothing happened", 10, 10, 10, 10, false),
+            ("it grew before the look", 10, 15, 15, 15, false),
+            ("it grew during the look", 10, 10, 15, 20, false),
+            ("truncated", 10, 4, 4, 4, true),
+            ("replaced by a shorter one", 10, 10, 4, 10, true),
+            ("replaced by a longer one", 10, 10, 40, 10, true),
+            ("written to and then replaced by a shorter one", 10, 15, 4, 15, false),
+            ("replaced and then written to by somebody who has it open", 10, 10, 4, 15, false),
+            ("the same once that was read", 15, 15, 4, 15, true),
+        ] {
+            assert_eq!(is_another_file(read_to, before, named, after), expected, "{what}");
+        }
+    }
 }
