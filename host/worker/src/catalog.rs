@@ -350,9 +350,13 @@ fn add_names(names: &mut Names, component: &Arc<Component>) {
 /// Whose class names a stranger may not claim.
 const VENDORS: &[&str] = &["org.apache.kafka.", "io.confluent.", "tidegate."];
 
-/// Numbers compare as numbers, the rest as text: 1.10 comes after 1.9.
-fn version_order(version: &str) -> Vec<(u64, &str)> {
-    version.split(['.', '-', '+']).map(|part| (part.parse().unwrap_or(0), part)).collect()
+/// What versions are ordered by, as semantic versions are where they are some: what follows `-` comes before the version that
+/// it leads to, what follows `+` does not count. In others, too, numbers compare as numbers, the rest as text.
+fn version_order(version: &str) -> (Vec<(u64, String)>, bool, Option<semver::Prerelease>, String) {
+    let version = version.split_once('+').map_or(version, |(version, _build)| version);
+    let (numbers, before) = version.split_once('-').unwrap_or((version, ""));
+    let numbers = numbers.split('.').map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect();
+    (numbers, before.is_empty(), semver::Prerelease::new(before).ok(), before.to_owned())
 }
 
 #[cfg(test)]
@@ -360,8 +364,25 @@ mod tests {
     use super::version_order;
 
     #[test]
-    fn versions_are_ordered_by_their_numbers() {
-        assert!(version_order("1.10.0") > version_order("1.9.3"));
-        assert!(version_order("2.0") > version_order("1.99.99"));
+    fn versions_are_ordered_by_their_numbers_and_what_leads_to_them() {
+        let ascending = [
+            "0.1.0",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-rc.2",
+            "1.0.0-rc.10",
+            "1.0.0",
+            "1.0.1",
+            "1.9.3",
+            "1.10.0-rc1",
+            "1.10.0",
+            "1.99.99",
+            "2.0-beta",
+            "2.0",
+        ];
+        for pair in ascending.windows(2) {
+            assert!(version_order(pair[0]) < version_order(pair[1]), "{pair:?}");
+        }
+        assert_eq!(version_order("1.0.0+build.1"), version_order("1.0.0+build.2"));
     }
 }
