@@ -3,13 +3,19 @@
 //! A component is known by the digest of its bytes. A class name is resolved once, when a connector's configuration is
 //! checked; from then on the connector's record holds the digest, and [`Catalog::pinned`] gives back those bytes even when
 //! the name has come to mean another component.
+//!
+//! Of several components with one name the highest version is meant, and of one version the latest upload. When a component
+//! was uploaded last is the modification time of its file, so a restart changes nothing.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use tidegate_config::{Definition, class, describe};
-use tidegate_engine::{Digest, Engine, Plugin};
+use tidegate_engine::{Accepted, Digest, Engine, LoadError, Plugin, Refusal, Stage};
 
 use crate::converters;
 
@@ -60,9 +66,27 @@ pub enum CatalogError {
     /// The component is at fault.
     #[error("{0}")]
     Refused(String),
-    /// This machine is: the disk, the compiler.
+    /// This machine is: the disk, the compiler. Trying again may help.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl From<Refusal> for CatalogError {
+    fn from(refusal: Refusal) -> CatalogError {
+        match refusal.stage {
+            Stage::Machine => CatalogError::Unavailable(refusal.to_string()),
+            _ => CatalogError::Refused(refusal.to_string()),
+        }
+    }
+}
+
+impl From<LoadError> for CatalogError {
+    fn from(error: LoadError) -> CatalogError {
+        match error {
+            LoadError::Busy | LoadError::Broken(_) => CatalogError::Unavailable(error.to_string()),
+            _ => CatalogError::Refused(error.to_string()),
+        }
+    }
 }
 
 /// All plugins of a worker. Shared; additions are rare, look-ups cheap.
@@ -73,12 +97,16 @@ pub struct Catalog {
     directory: PathBuf,
     /// Where those in the box are kept, this program's and those of its earlier versions.
     bundled: PathBuf,
+    /// Held from the check of a stranger's names until they are its own.
+    door: Mutex<()>,
     known: RwLock<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     components: BTreeMap<String, Arc<Component>>,
+    /// When each upload was pushed last, by digest.
+    uploads: BTreeMap<String, SystemTime>,
     /// Names of the newest component of each name.
     names: Arc<Names>,
 }
@@ -95,7 +123,7 @@ impl Catalog {
         std::fs::create_dir_all(&bundled).map_err(|error| {
             CatalogError::Unavailable(format!("the plugin directory \"{}\" cannot be made: {error}", bundled.display()))
         })?;
-        let catalog = Catalog { engine, directory, bundled, known: RwLock::default() };
+        let catalog = Catalog { engine, directory, bundled, door: Mutex::default(), known: RwLock::default() };
         catalog.rename(&mut catalog.known.write().unwrap_or_else(PoisonError::into_inner));
         Ok(catalog)
     }
@@ -104,31 +132,54 @@ impl Catalog {
     /// when the program has become another.
     pub async fn add_bundled(&self, bytes: &[u8]) -> Result<Arc<Component>, CatalogError> {
         let plugin = self.engine.load(bytes).await.map_err(|error| CatalogError::Unavailable(error.to_string()))?;
-        keep(&self.bundled, bytes)?;
-        self.add(plugin, bytes.len(), Origin::Bundled)
+        keep(&self.bundled, bytes, None)?;
+        Ok(self.insert(component(plugin, bytes.len(), Origin::Bundled)?, None))
     }
 
-    /// Checks a stranger's component at the door, keeps it on disk and takes it in. The same bytes again are no error.
+    /// Checks a stranger's component at the door, keeps it on disk and takes it in. The same bytes again are no error: they
+    /// become the latest upload again.
     pub async fn upload(&self, bytes: &[u8]) -> Result<Arc<Component>, CatalogError> {
-        if let Some(known) = self.pinned(&Digest::of(bytes).to_string()) {
-            return Ok(known);
+        match self.pinned(&Digest::of(bytes).to_string()) {
+            Some(known) if known.origin.is_in_the_box() => Ok(known),
+            Some(known) => self.let_in(known, bytes),
+            None => self.check(bytes).await,
         }
-        self.engine.check(bytes).await.map_err(|refusal| CatalogError::Refused(refusal.to_string()))?;
-        let plugin = self.engine.load(bytes).await.map_err(|error| CatalogError::Refused(error.to_string()))?;
-        // Names are checked before the file is written: a refused component leaves nothing behind.
-        let component = self.component(plugin, bytes.len(), Origin::Uploaded)?;
-        keep(&self.directory, bytes)?;
-        Ok(self.insert(component))
     }
 
-    /// Takes in what was uploaded in earlier lives of this worker. A file that is damaged is reported and left alone.
+    async fn check(&self, bytes: &[u8]) -> Result<Arc<Component>, CatalogError> {
+        let Accepted { plugin, description } = self.engine.check(bytes).await?;
+        let size_bytes = bytes.len() as u64;
+        self.let_in(Arc::new(Component { plugin, description, origin: Origin::Uploaded, size_bytes }), bytes)
+    }
+
+    /// Keeps a stranger's component and gives it its names. A refused one leaves nothing behind.
+    fn let_in(&self, component: Arc<Component>, bytes: &[u8]) -> Result<Arc<Component>, CatalogError> {
+        let _door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refuse_claims(&component.description)?;
+        let uploaded = self.upload_time();
+        keep(&self.directory, bytes, Some(uploaded))?;
+        Ok(self.insert(component, Some(uploaded)))
+    }
+
+    /// Now, or what comes after the latest upload if the clock was set back since.
+    fn upload_time(&self) -> SystemTime {
+        #[expect(clippy::disallowed_methods, reason = "an upload has no other order that outlives the process")]
+        let now = SystemTime::now();
+        let after_last = self.read().uploads.values().max().map(|last| *last + Duration::from_micros(1));
+        after_last.map_or(now, |after_last| after_last.max(now))
+    }
+
+    /// Takes in what was uploaded in earlier lives of this worker, in that order. A file that is damaged is reported and left
+    /// alone.
     pub async fn load_uploaded(&self) -> Result<(), CatalogError> {
-        for path in components_in(&self.directory).map_err(|error| {
+        let mut files = components_in(&self.directory).map_err(|error| {
             CatalogError::Unavailable(format!(
                 "the plugin directory \"{}\" cannot be read: {error}",
                 self.directory.display()
             ))
-        })? {
+        })?;
+        files.sort_by_cached_key(|path| modified(path));
+        for path in files {
             match self.load_file(&path, Origin::Uploaded).await {
                 Ok(component) => {
                     tracing::info!(plugin = component.description.name, digest = %component.digest(), "plugin loaded");
@@ -163,7 +214,11 @@ impl Catalog {
         };
         for file in files {
             let taken = match std::fs::read(&file) {
-                Ok(bytes) => self.upload(&bytes).await,
+                // What was found in an earlier life is no later upload for that.
+                Ok(bytes) => match self.pinned(&Digest::of(&bytes).to_string()) {
+                    Some(known) => Ok(known),
+                    None => self.check(&bytes).await,
+                },
                 Err(error) => Err(CatalogError::Unavailable(error.to_string())),
             };
             match taken {
@@ -222,27 +277,14 @@ impl Catalog {
     /// All components, by name and version.
     pub fn components(&self) -> Vec<Arc<Component>> {
         let mut all: Vec<_> = self.read().components.values().cloned().collect();
-        all.sort_by(|a, b| {
-            (&a.description.name, &a.description.version).cmp(&(&b.description.name, &b.description.version))
-        });
+        let order =
+            |component: &Component| (component.description.name.clone(), version_order(&component.description.version));
+        all.sort_by_cached_key(|component| order(component));
         all
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, plugin: Plugin, bytes: usize, origin: Origin) -> Result<Arc<Component>, CatalogError> {
-        Ok(self.insert(self.component(plugin, bytes, origin)?))
-    }
-
-    fn component(&self, plugin: Plugin, bytes: usize, origin: Origin) -> Result<Component, CatalogError> {
-        let description =
-            describe::read(plugin.description()).map_err(|error| CatalogError::Refused(error.to_string()))?;
-        if origin == Origin::Uploaded {
-            self.refuse_claims(&description)?;
-        }
-        Ok(Component { plugin, description, origin, size_bytes: bytes as u64 })
     }
 
     /// A stranger may not take over a name that something else here answers to, nor a vendor's.
@@ -251,10 +293,11 @@ impl Catalog {
         for definition in &description.definitions {
             for name in std::iter::once(&definition.name).chain(&definition.aliases) {
                 if VENDORS.iter().any(|vendor| name.starts_with(vendor)) {
+                    let vendors = VENDORS.map(|vendor| format!("\"{vendor}\"")).join(", ");
                     return Err(CatalogError::Refused(format!(
                         "the plugin \"{}\" claims the name \"{name}\"\n\
-                         hint: only plugins in the box may answer to names that begin with \"org.apache.kafka.\" or \
-                         \"io.confluent.\"; choose a name of your own",
+                         hint: only plugins in the box may answer to names that begin with one of {vendors}; choose a name \
+                         of your own",
                         description.name
                     )));
                 }
@@ -276,37 +319,64 @@ impl Catalog {
         Ok(())
     }
 
-    fn insert(&self, component: Component) -> Arc<Component> {
-        let component = Arc::new(component);
+    fn insert(&self, component: Arc<Component>, uploaded: Option<SystemTime>) -> Arc<Component> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.components.insert(component.digest().to_string(), component.clone());
+        let digest = component.digest().to_string();
+        if let Some(uploaded) = uploaded {
+            known.uploads.insert(digest.clone(), uploaded);
+        }
+        known.components.insert(digest, component.clone());
         self.rename(&mut known);
         component
     }
 
-    /// Builds the names anew: of several components with one name the one with the highest version is meant.
+    /// Builds the names anew. An upload that calls itself like a plugin in the box does not take its place.
     fn rename(&self, known: &mut Known) {
-        let mut newest: BTreeMap<&str, &Arc<Component>> = BTreeMap::new();
-        for component in known.components.values().filter(|component| component.origin != Origin::Retired) {
-            let holder = newest.entry(&component.description.name).or_insert(component);
-            if version_order(&component.description.version) > version_order(&holder.description.version) {
-                *holder = component;
+        let rank = |digest: &str, component: &Component| {
+            (version_order(&component.description.version), known.uploads.get(digest).copied())
+        };
+        let mut newest = BTreeMap::new();
+        for (digest, component) in known.components.iter().filter(|(_, component)| component.origin != Origin::Retired)
+        {
+            let rank = rank(digest, component);
+            let holder = newest
+                .entry((component.origin.is_in_the_box(), component.description.name.as_str()))
+                .or_insert((rank.clone(), component));
+            if rank > holder.0 {
+                *holder = (rank, component);
             }
         }
         let mut names = converter_names();
-        newest.into_values().for_each(|component| add_names(&mut names, component));
+        newest.into_values().for_each(|(_, component)| add_names(&mut names, component));
         known.names = Arc::new(names);
     }
 
     async fn load_file(&self, path: &Path, origin: Origin) -> Result<Arc<Component>, CatalogError> {
-        let bytes = std::fs::read(path).map_err(|error| CatalogError::Unavailable(error.to_string()))?;
+        // Not the machine's fault for good: other bytes do instead.
+        let bytes = std::fs::read(path).map_err(|error| CatalogError::Refused(error.to_string()))?;
         let named = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         if Digest::of(&bytes).to_string() != named {
             return Err(CatalogError::Refused("its bytes do not have the digest that it is named by".to_owned()));
         }
-        let plugin = self.engine.load(&bytes).await.map_err(|error| CatalogError::Refused(error.to_string()))?;
-        self.add(plugin, bytes.len(), origin)
+        let component = component(self.engine.load(&bytes).await?, bytes.len(), origin)?;
+        if origin != Origin::Uploaded {
+            return Ok(self.insert(component, None));
+        }
+        let _door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refuse_claims(&component.description)?;
+        Ok(self.insert(component, Some(modified(path))))
     }
+}
+
+/// A component that was accepted before.
+fn component(plugin: Plugin, bytes: usize, origin: Origin) -> Result<Arc<Component>, CatalogError> {
+    let description = describe::read(plugin.description()).map_err(|error| CatalogError::Refused(error.to_string()))?;
+    Ok(Arc::new(Component { plugin, description, origin, size_bytes: bytes as u64 }))
+}
+
+/// When a component that is kept was uploaded last.
+fn modified(path: &Path) -> SystemTime {
+    path.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// The components that lie in a directory, by name.
@@ -319,14 +389,26 @@ fn components_in(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Writes the bytes under their digest; a half-written file never has that name.
-fn keep(directory: &Path, bytes: &[u8]) -> Result<(), CatalogError> {
+/// Writes the bytes under their digest, unless they are there, and notes when they were uploaded. A half-written file never
+/// has that name, and a finished one outlives a loss of power: the records that pin it do.
+fn keep(directory: &Path, bytes: &[u8], uploaded: Option<SystemTime>) -> Result<(), CatalogError> {
     let path = directory.join(format!("{}.wasm", Digest::of(bytes)));
-    if path.exists() {
-        return Ok(());
-    }
-    let part = path.with_extension("part");
-    std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path)).map_err(|error| {
+    let write = || -> std::io::Result<()> {
+        if std::fs::read(&path).is_ok_and(|kept| kept == bytes) {
+            let Some(uploaded) = uploaded else { return Ok(()) };
+            let file = File::options().write(true).open(&path)?;
+            file.set_modified(uploaded)?;
+            return file.sync_all();
+        }
+        let part = path.with_extension("part");
+        let mut file = File::create(&part)?;
+        file.write_all(bytes)?;
+        uploaded.map_or(Ok(()), |uploaded| file.set_modified(uploaded))?;
+        file.sync_all()?;
+        std::fs::rename(&part, &path)?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(|error| {
         CatalogError::Unavailable(format!("the plugin cannot be stored in \"{}\": {error}", path.display()))
     })
 }
@@ -348,7 +430,7 @@ fn add_names(names: &mut Names, component: &Arc<Component>) {
 }
 
 /// Whose class names a stranger may not claim.
-const VENDORS: &[&str] = &["org.apache.kafka.", "io.confluent.", "tidegate."];
+const VENDORS: [&str; 3] = ["org.apache.kafka.", "io.confluent.", "tidegate."];
 
 /// What versions are ordered by, as semantic versions are where they are some: what follows `-` comes before the version that
 /// it leads to, what follows `+` does not count. In others, too, numbers compare as numbers, the rest as text.

@@ -2,13 +2,15 @@
 //! another, with another box of plugins; and what lies in `plugin.path` is there like an uploaded plugin.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use tidegate_config::Kind;
 use tidegate_engine::Digest;
 use tidegate_herder::cluster::{ConnectorKey, Instance};
 use tidegate_herder::{
     Config, ConnectorKind, ConnectorSpec, Failure, Plugins, Reporter, RunId, Target, TaskHost, ValidateRequest,
 };
-use tidegate_worker::Origin;
+use tidegate_worker::{CatalogError, Component, Origin};
 use tokio::sync::mpsc;
 
 use crate::life::{Life, kept, pin};
@@ -38,6 +40,16 @@ impl Life {
         let (mailbox, _words) = mpsc::channel(1);
         self.engine.handle().block_on(self.worker.start_connector(spec, Reporter::new(run, mailbox)))
     }
+
+    fn upload(&self, component: &[u8]) -> Result<Arc<Component>, CatalogError> {
+        self.engine.handle().block_on(self.catalog.upload(component))
+    }
+
+    /// The component that a class name means.
+    fn meant_by(&self, class: &str) -> Digest {
+        let names = self.catalog.names();
+        names.resolve(&[Kind::Source], class).unwrap().item.component.as_ref().unwrap().digest()
+    }
 }
 
 fn config() -> Config {
@@ -49,10 +61,25 @@ fn config() -> Config {
 /// The file plugin of this build, and of one that differs in nothing but its bytes.
 fn two_builds() -> (Vec<u8>, Vec<u8>) {
     let now = tidegate_bundled::components().iter().find(|component| component.name == "file").unwrap().bytes.to_vec();
-    // A custom section: number, length, length of its name, name.
-    let mut earlier = now.clone();
-    earlier.extend(*b"\0\x08\x07earlier");
-    (earlier, now)
+    (with_section(&now, b"earlier"), now)
+}
+
+/// Other bytes that do the same: a custom section is number, length, length of its name, name.
+fn with_section(component: &[u8], name: &[u8]) -> Vec<u8> {
+    let mut longer = component.to_vec();
+    longer.extend([0, name.len() as u8 + 1, name.len() as u8]);
+    longer.extend(name);
+    longer
+}
+
+/// The same definitions under another plugin's name of the same length.
+fn renamed(component: &[u8], from: &str, to: &str) -> Vec<u8> {
+    let mut other = component.to_vec();
+    let places: Vec<usize> =
+        (0..other.len() - from.len()).filter(|at| other[*at..].starts_with(from.as_bytes())).collect();
+    places.iter().for_each(|at| other[*at..at + to.len()].copy_from_slice(to.as_bytes()));
+    assert!(!places.is_empty() && from.len() == to.len());
+    other
 }
 
 fn stored(directory: &Path, bytes: &[u8]) -> PathBuf {
@@ -96,7 +123,8 @@ fn stored_bytes_that_were_damaged_are_not_run() {
     begin(directory.path(), &earlier);
     std::fs::write(stored(directory.path(), &earlier), &now).unwrap();
 
-    let failure = begin(directory.path(), &now).start(&pin(&earlier)).unwrap_err().trace;
+    let upgraded = begin(directory.path(), &now);
+    let failure = upgraded.start(&pin(&earlier)).unwrap_err().trace;
     assert!(failure.contains("do not have the digest"), "{failure}");
 }
 
@@ -133,4 +161,61 @@ fn what_lies_in_plugin_path_is_found_and_what_is_no_plugin_or_takes_a_name_is_le
         .map(|component| (component.origin, component.digest() == Digest::of(&guest)))
         .collect();
     assert_eq!(origins, [(Origin::Uploaded, true), (Origin::Bundled, false)]);
+}
+
+#[test]
+fn of_one_version_the_latest_upload_is_meant_also_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, now) = two_builds();
+    let guest = tidegate_components::build_guest("guest", kept());
+    let builds = [b"one", b"two", b"six"].map(|name| with_section(&guest, name));
+
+    let mut latest = Digest::of(&[]);
+    let life = begin(directory.path(), &now);
+    // Each build is once the latest, so that no order of digests passes for the order of uploads.
+    for build in builds.iter().chain(&builds) {
+        latest = Digest::of(build);
+        life.upload(build).unwrap();
+        assert_eq!(life.meant_by("BadSource"), latest);
+    }
+    let oldest = Digest::of(&builds[0]);
+    assert_ne!(latest, oldest);
+
+    for build in &builds {
+        let restarted = begin(directory.path(), &now);
+        restarted.engine.handle().block_on(restarted.catalog.load_uploaded()).unwrap();
+        assert_eq!(restarted.meant_by("BadSource"), latest, "after a restart");
+        restarted.upload(build).unwrap();
+        latest = Digest::of(build);
+    }
+}
+
+#[test]
+fn of_two_plugins_that_claim_one_name_at_the_same_time_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, now) = two_builds();
+    let life = begin(directory.path(), &now);
+    let guest = tidegate_components::build_guest("guest", kept());
+    let twin = renamed(&guest, "\"name\":\"misbehaving\"", "\"name\":\"misbehavior\"");
+    let uploads = [guest, twin].map(|bytes| {
+        let catalog = life.catalog.clone();
+        life.engine.spawn(async move { catalog.upload(&bytes).await.map(drop) })
+    });
+    let answers = uploads.map(|upload| life.engine.handle().block_on(upload).unwrap());
+    let refusals: Vec<String> =
+        answers.into_iter().filter_map(|answer| answer.err().map(|error| error.to_string())).collect();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert!(refusals[0].contains("claims the name \"BadSource\", which belongs to misbehav"), "{refusals:?}");
+}
+
+#[test]
+fn a_plugin_that_cannot_be_kept_is_not_refused_and_not_taken_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, now) = two_builds();
+    let life = begin(directory.path(), &now);
+    std::fs::remove_dir_all(directory.path().join("plugins")).unwrap();
+    let guest = tidegate_components::build_guest("guest", kept());
+    let error = life.upload(&guest).unwrap_err();
+    assert!(matches!(error, CatalogError::Unavailable(_)), "{error}");
+    assert!(life.catalog.pinned(&Digest::of(&guest).to_string()).is_none());
 }
