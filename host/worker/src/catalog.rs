@@ -237,21 +237,20 @@ impl Catalog {
         self.read().components.get(digest.trim_start_matches("sha256:")).cloned()
     }
 
-    /// Loads those of the digests that an earlier version of this program had in its box. The others are left out: what
-    /// lacks one of them finds out by [`Catalog::pinned`].
-    pub(crate) async fn fetch<'d>(&self, digests: impl Iterator<Item = &'d str>) -> Result<(), CatalogError> {
-        for digest in digests.filter(|digest| self.pinned(digest).is_none()) {
-            // A name that is no digest names no file, whatever it looks like.
-            let path = self.bundled.join(format!("{digest}.wasm"));
-            if digest.bytes().all(|byte| byte.is_ascii_hexdigit()) && path.exists() {
-                let component = self.load_file(&path, Origin::Retired).await?;
-                tracing::info!(
-                    plugin = component.description.name,
-                    version = component.description.version,
-                    digest,
-                    "a plugin of an earlier version loaded, a connector is pinned to it"
-                );
-            }
+    /// Loads what an earlier version of this program had in its box, unless it is loaded. A digest of something else is left
+    /// out: what lacks it finds out by [`Catalog::pinned`].
+    pub(crate) async fn fetch(&self, digest: &str) -> Result<(), CatalogError> {
+        // A name that is no digest names no file, whatever it looks like.
+        let path = self.bundled.join(format!("{digest}.wasm"));
+        let is_digest = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_digest && self.pinned(digest).is_none() && path.exists() {
+            let component = self.load_file(&path, Origin::Retired).await?;
+            tracing::info!(
+                plugin = component.description.name,
+                version = component.description.version,
+                digest,
+                "a plugin of an earlier version loaded, a connector is pinned to it"
+            );
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! written, a role whose class is still found in the component it was pinned to keeps that component, whatever newer ones
 //! there are; the others get the newest. What starts later gets exactly what was pinned then, or fails.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_config::class::ClassError;
@@ -14,7 +15,7 @@ use tidegate_config::validate::split_list;
 use tidegate_config::{Definition, Kind, Problem, Settings};
 use tidegate_herder::{Digest, Plugins};
 
-use crate::catalog::{Catalog, Class, Component, Names};
+use crate::catalog::{Catalog, CatalogError, Class, Component, Names};
 use crate::converters::{TaskConverters, task_converters};
 use crate::shared::Shared;
 
@@ -66,12 +67,21 @@ pub(crate) struct Condition {
 
 impl ConnectorPlan {
     /// Works out a configuration that is to be written, keeping pins where they still hold. Answers every problem at once.
+    /// Pinned bytes that are damaged are like lost ones: their roles get the newest.
     pub(crate) async fn resolve(
         shared: &Shared,
         settings: &Settings,
         pinned: &Plugins,
     ) -> Result<ConnectorPlan, Vec<Problem>> {
-        fetch(shared, pinned).await?;
+        for digest in digests(pinned) {
+            match shared.catalog.fetch(digest).await {
+                Err(CatalogError::Refused(why)) => {
+                    tracing::error!(digest, "a pinned plugin cannot be used any more: {why}")
+                }
+                Err(CatalogError::Unavailable(why)) => return Err(vec![Problem::new("", why)]),
+                Ok(()) => {}
+            }
+        }
         let newest = shared.catalog.names();
         ConnectorPlan::make(shared, settings, |role| {
             let kept = held(role, &shared.catalog, pinned);
@@ -85,7 +95,9 @@ impl ConnectorPlan {
         settings: &Settings,
         pinned: &Plugins,
     ) -> Result<ConnectorPlan, Vec<Problem>> {
-        fetch(shared, pinned).await?;
+        for digest in digests(pinned) {
+            shared.catalog.fetch(digest).await.map_err(|error| vec![Problem::new("", error.to_string())])?;
+        }
         ConnectorPlan::make(shared, settings, |role| match held(role, &shared.catalog, pinned) {
             Some(component) => Ok(Some(component)),
             None => Err(not_here(role, pinned.get(&role.name))),
@@ -144,10 +156,8 @@ fn roles(settings: &Settings) -> Vec<Role> {
     roles
 }
 
-/// Loads what is pinned and not loaded yet.
-async fn fetch(shared: &Shared, pinned: &Plugins) -> Result<(), Vec<Problem>> {
-    let digests = pinned.values().map(|digest| digest.0.as_str());
-    shared.catalog.fetch(digests).await.map_err(|error| vec![Problem::new("", error.to_string())])
+fn digests(pinned: &Plugins) -> BTreeSet<&str> {
+    pinned.values().map(|digest| digest.0.as_str()).collect()
 }
 
 /// The component that the role is pinned to, if it is here and has the class.

@@ -126,6 +126,7 @@ fn stored_bytes_that_were_damaged_are_not_run() {
     let upgraded = begin(directory.path(), &now);
     let failure = upgraded.start(&pin(&earlier)).unwrap_err().trace;
     assert!(failure.contains("do not have the digest"), "{failure}");
+    assert_eq!(upgraded.write(&pin(&earlier)), pin(&now), "configured anew, it gets the newest");
 }
 
 #[test]
