@@ -42,13 +42,56 @@ pub struct WorkerParts {
 }
 
 enum Run {
+    /// Its start is under way.
+    Starting,
     Connector(Connector),
     Task(TaskHandle),
+}
+
+/// A start that is under way. A failed one, and one whose future is dropped, leaves nothing behind.
+struct Starting<'w> {
+    worker: &'w Worker,
+    run: RunId,
+}
+
+impl Starting<'_> {
+    /// Puts what was started in its place. If the run was abandoned meanwhile it ends here: nobody would end it later.
+    fn finish(self, started: Run) -> Result<(), Failure> {
+        match self.worker.runs().get_mut(&self.run) {
+            Some(place) => *place = started,
+            None => {
+                started.end();
+                return Err(Failure::fatal("abandoned while it was started"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        let mut runs = self.worker.runs();
+        if let Some(Run::Starting) = runs.get(&self.run) {
+            runs.remove(&self.run);
+        }
+        // An abandoned start may have made numbers and a budget since.
+        self.worker.forget_unless_run(&runs, &self.run);
+    }
+}
+
+impl Run {
+    /// Ends it at once and without its help.
+    fn end(self) {
+        if let Run::Task(task) = self {
+            task.kill();
+        }
+    }
 }
 
 impl std::fmt::Debug for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Run::Starting => "starting",
             Run::Connector(_) => "connector",
             Run::Task(_) => "task",
         })
@@ -67,16 +110,26 @@ impl Worker {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a run out. With the last run of a connector go its numbers and its place in the budget.
+    /// Notes that a run is being started, so that it can be abandoned from now on.
+    fn starting(&self, run: &RunId) -> Starting<'_> {
+        self.runs().insert(run.clone(), Run::Starting);
+        Starting { worker: self, run: run.clone() }
+    }
+
     fn remove(&self, run: &RunId) -> Option<Run> {
         let mut runs = self.runs();
-        let removed = runs.remove(run);
-        let connector = &run.subject.connector;
-        if removed.is_some() && !runs.keys().any(|other| other.subject.connector == *connector) {
+        let removed = runs.remove(run)?;
+        self.forget_unless_run(&runs, run);
+        Some(removed)
+    }
+
+    /// With the last run of a connector go its numbers and its place in the budget.
+    fn forget_unless_run(&self, runs: &HashMap<RunId, Run>, gone: &RunId) {
+        let connector = &gone.subject.connector;
+        if !runs.keys().any(|other| other.subject.connector == *connector) {
             self.shared.metrics.forget(&connector.name);
             self.shared.instances.forget(&connector.tenant, &connector.name);
         }
-        removed
     }
 
     /// The handle of a running task; none for a connector instance or a run that has ended.
@@ -102,20 +155,18 @@ impl TaskHost for Worker {
     }
 
     async fn start_connector(&self, spec: ConnectorSpec, reporter: Reporter) -> Result<(), Failure> {
-        let run = spec.run.clone();
+        let starting = self.starting(&spec.run);
         let connector = Connector::start(&self.shared, spec, reporter).await?;
-        self.runs().insert(run, Run::Connector(connector));
-        Ok(())
+        starting.finish(Run::Connector(connector))
     }
 
     async fn start_task(&self, spec: TaskSpec, reporter: Reporter) -> Result<(), Failure> {
-        let run = spec.run.clone();
+        let starting = self.starting(&spec.run);
         let task = match spec.kind {
             ConnectorKind::Source => source_task::start(self.shared.clone(), spec, reporter).await?,
             ConnectorKind::Sink => sink_task::start(self.shared.clone(), spec, reporter).await?,
         };
-        self.runs().insert(run, Run::Task(task));
-        Ok(())
+        starting.finish(Run::Task(task))
     }
 
     async fn task_configs(&self, run: RunId, tasks_max: u32) -> Result<Vec<Config>, Failure> {
@@ -148,8 +199,8 @@ impl TaskHost for Worker {
     }
 
     fn abandon(&self, run: &RunId) {
-        if let Some(Run::Task(task)) = self.remove(run) {
-            task.kill();
+        if let Some(run) = self.remove(run) {
+            run.end();
         }
     }
 }

@@ -3,12 +3,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use tidegate_config::Kind;
 use tidegate_engine::Digest;
 use tidegate_herder::cluster::{ConnectorKey, Instance};
 use tidegate_herder::{
-    Config, ConnectorKind, ConnectorSpec, Failure, Plugins, Reporter, RunId, Target, TaskHost, ValidateRequest,
+    Config, ConnectorKind, ConnectorSpec, Failure, Plugins, Reporter, RunId, Target, TaskHost, TaskSpec,
+    ValidateRequest,
 };
 use tidegate_worker::{CatalogError, Component, Origin};
 use tokio::sync::mpsc;
@@ -162,6 +165,42 @@ fn what_lies_in_plugin_path_is_found_and_what_is_no_plugin_or_takes_a_name_is_le
         .map(|component| (component.origin, component.digest() == Digest::of(&guest)))
         .collect();
     assert_eq!(origins, [(Origin::Uploaded, true), (Origin::Bundled, false)]);
+}
+
+#[test]
+fn a_task_that_is_abandoned_while_it_starts_does_not_run_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, now) = two_builds();
+    let life = begin(directory.path(), &now);
+    let starting = |epoch: u64| {
+        let run = RunId { subject: ConnectorKey::plain("lines").subject(Instance::Task(0)), uid: 0, epoch };
+        let file = directory.path().join("in.txt").to_str().unwrap().to_owned();
+        let config: Config = config().into_iter().chain([("file".to_owned(), file)]).collect();
+        let spec = TaskSpec {
+            run: run.clone(),
+            kind: ConnectorKind::Source,
+            task_config: config.clone(),
+            config,
+            tasks: 1,
+            plugins: pin(&now),
+            target: Target::Running,
+        };
+        let (mailbox, _words) = mpsc::channel(1);
+        (run.clone(), life.worker.start_task(spec, Reporter::new(run, mailbox)))
+    };
+    life.engine.handle().block_on(async {
+        let (run, start) = starting(1);
+        let mut start = std::pin::pin!(start);
+        // The control plane drops the call as well, which does not stop a poll that is under way on another thread.
+        let waits = std::future::poll_fn(|context| Poll::Ready(start.as_mut().poll(context).is_pending())).await;
+        assert!(waits, "the source asks for its offset");
+        life.worker.abandon(&run);
+        assert!(start.await.unwrap_err().trace.contains("abandoned"));
+
+        let (successor, start) = starting(2);
+        start.await.unwrap();
+        life.worker.stop(successor, Duration::from_secs(10)).await;
+    });
 }
 
 #[test]
