@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tidegate_engine::Engine;
 use tidegate_herder::Handle;
-use tidegate_server::{BoxFuture, PluginClass, PluginFile};
-use tidegate_worker::{Catalog, Component, Metrics, Origin};
+use tidegate_server::{BoxFuture, PluginClass, PluginFile, UploadError};
+use tidegate_worker::{Catalog, CatalogError, Component, Metrics, Origin};
 
 use crate::loading::{self, Loaded};
 
@@ -34,18 +34,20 @@ impl tidegate_server::Plugins for Plugins {
         self.catalog.components().iter().map(|component| file(component)).collect()
     }
 
-    fn upload(&self, component: Vec<u8>) -> BoxFuture<'_, Result<PluginFile, String>> {
+    fn upload(&self, component: Vec<u8>) -> BoxFuture<'_, Result<PluginFile, UploadError>> {
         Box::pin(async move {
             // A stranger may not take a name before the plugins in the box have theirs.
-            loading::wait(&self.loaded).await?;
+            loading::wait(&self.loaded).await.map_err(UploadError::Unavailable)?;
             let catalog = self.catalog.clone();
             let checked = self.engine.spawn(async move { catalog.upload(&component).await });
             let component = checked
                 .await
-                .map_err(|_| "checking the component crashed, see the worker's log".to_owned())?
-                .map_err(|error| error.to_string())?;
+                .map_err(|_| {
+                    UploadError::Unavailable("checking the component crashed, see the worker's log".to_owned())
+                })?
+                .map_err(not_taken)?;
             let manifest = loading::manifest(&component);
-            self.herder.publish_plugin(manifest).await.map_err(|error| error.to_string())?;
+            self.herder.publish_plugin(manifest).await.map_err(not_published)?;
             tracing::info!(plugin = component.description.name, digest = %component.digest(), "plugin uploaded");
             Ok(file(&component))
         })
@@ -53,6 +55,21 @@ impl tidegate_server::Plugins for Plugins {
 
     fn bytes_max(&self) -> usize {
         self.bytes_max
+    }
+}
+
+fn not_taken(error: CatalogError) -> UploadError {
+    match error {
+        CatalogError::Refused(why) => UploadError::Refused(why),
+        CatalogError::Unavailable(why) => UploadError::Unavailable(why),
+    }
+}
+
+/// The component is in the catalog; sent again, it is published again.
+fn not_published(error: tidegate_herder::Error) -> UploadError {
+    match error {
+        tidegate_herder::Error::BadRequest { message, .. } => UploadError::Refused(message),
+        other => UploadError::Unavailable(other.to_string()),
     }
 }
 

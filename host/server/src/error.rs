@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidegate_herder::Error;
 
+use crate::UploadError;
+
 /// A request that was not carried out.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -28,9 +30,15 @@ impl RestError {
     pub(crate) fn too_large(message: impl Into<String>) -> Self {
         RestError { status: StatusCode::PAYLOAD_TOO_LARGE, message: message.into() }
     }
+}
 
-    pub(crate) fn refused(message: impl Into<String>) -> Self {
-        RestError { status: StatusCode::UNPROCESSABLE_ENTITY, message: message.into() }
+impl From<UploadError> for RestError {
+    fn from(error: UploadError) -> Self {
+        let (status, message) = match error {
+            UploadError::Refused(message) => (StatusCode::UNPROCESSABLE_ENTITY, message),
+            UploadError::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
+        };
+        RestError { status, message }
     }
 }
 

@@ -49,6 +49,15 @@ pub struct PluginFile {
     pub imports: Vec<String>,
 }
 
+/// Why a component was not taken in; the text is for people.
+#[derive(Clone, Debug)]
+pub enum UploadError {
+    /// The component is at fault: the same bytes will be refused again.
+    Refused(String),
+    /// The worker is, or its machine; trying again may help.
+    Unavailable(String),
+}
+
 /// A future behind one of the traits below.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -58,8 +67,8 @@ pub trait Plugins: Send + Sync {
     fn classes(&self) -> Vec<PluginClass>;
     /// The components they come from.
     fn files(&self) -> Vec<PluginFile>;
-    /// Checks a component and makes it available; the error is the refusal, for people.
-    fn upload(&self, component: Vec<u8>) -> BoxFuture<'_, Result<PluginFile, String>>;
+    /// Checks a component and makes it available.
+    fn upload(&self, component: Vec<u8>) -> BoxFuture<'_, Result<PluginFile, UploadError>>;
     /// The largest component that is accepted, in bytes.
     fn bytes_max(&self) -> usize;
 }
