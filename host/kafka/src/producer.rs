@@ -148,6 +148,14 @@ impl Producer {
         self.client.check("producing")
     }
 
+    /// Replaces a producer that is beyond repair by one that was just opened. What the old one had not delivered is given up.
+    pub fn reopen_if_broken(&mut self, settings: &ClientSettings) -> Result<(), KafkaError> {
+        if self.check().is_err() {
+            *self = Producer::open(settings)?;
+        }
+        Ok(())
+    }
+
     /// The last complaint about connections, for a status that says why nothing moves.
     pub fn last_transport_error(&self) -> Option<String> {
         self.client.last_error().map(|(_, detail)| detail)
@@ -316,4 +324,23 @@ fn topic_handle<'t>(topics: &'t mut HashMap<String, Topic>, client: &Arc<Client>
         topics.insert(name.to_owned(), Topic::new(client, name)?);
     }
     topics.get(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_producer_beyond_repair_is_replaced_and_a_good_one_is_kept() {
+        let settings = ClientSettings::for_producer("127.0.0.1:9", 1 << 20);
+        let mut producer = Producer::open(&settings).unwrap();
+        let first = producer.client.clone();
+        producer.reopen_if_broken(&settings).unwrap();
+        assert!(Arc::ptr_eq(&first, &producer.client));
+
+        producer.client.break_for_good();
+        assert!(matches!(producer.check(), Err(KafkaError::Fatal { .. })));
+        producer.reopen_if_broken(&settings).unwrap();
+        producer.check().unwrap();
+    }
 }

@@ -30,6 +30,7 @@ pub struct CompactedTopic {
     topic: String,
     reader: Consumer,
     writer: Producer,
+    writer_settings: ClientSettings,
     entries: HashMap<Box<[u8]>, Box<[u8]>>,
     /// By partition: everything before this offset has been read.
     read_up_to: Vec<i64>,
@@ -64,6 +65,7 @@ impl CompactedTopic {
             topic: topic.to_owned(),
             reader,
             writer: Producer::open(writer)?,
+            writer_settings: writer.clone(),
             entries: HashMap::new(),
             read_up_to: vec![0; starts.len()],
         };
@@ -156,8 +158,9 @@ impl CompactedTopic {
     }
 
     /// Writes all of `writes`, in order per key, and waits up to `timeout` until they are acknowledged. On an error any
-    /// of them may have been written; writing the same again is harmless.
+    /// of them may have been written; writing the same again is harmless, also after [`KafkaError::Fatal`].
     pub fn put_batch(&mut self, writes: &[TableWrite<'_>], timeout: Duration) -> Result<(), KafkaError> {
+        self.writer.reopen_if_broken(&self.writer_settings)?;
         let what = format!("writing to topic \"{}\"", self.topic);
         let deadline = deadline(timeout);
         let records: Vec<_> = writes
@@ -183,6 +186,7 @@ impl CompactedTopic {
             }
         }
     }
+
     /// Waits for the outcome of one batch; those of earlier, abandoned ones come before it and are of no interest.
     fn outcome_of(&mut self, ticket: BatchTicket, deadline: Instant) -> Option<BatchOutcome> {
         let mut outcomes = Vec::with_capacity(1);

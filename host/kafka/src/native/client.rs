@@ -109,6 +109,14 @@ impl Client {
         lock(&self.shared.last_error).clone()
     }
 
+    /// Puts the client beyond repair, as an answer of a broker may.
+    #[cfg(test)]
+    pub(crate) fn break_for_good(&self) {
+        let code = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        // SAFETY: the client is live, the text is a C string that librdkafka copies.
+        unsafe { sys::rd_kafka_test_fatal_error(self.raw(), code, c"broken by a test".as_ptr()) };
+    }
+
     /// `Err` once the client is beyond repair.
     pub(crate) fn check(&self, what: &str) -> Result<(), KafkaError> {
         let mut text = ErrorText::default();
