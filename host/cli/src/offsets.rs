@@ -35,6 +35,7 @@ pub(crate) fn open(config: &WorkerConfig, directory: &Path) -> Result<(OffsetSto
         Storage::Distributed(group) => {
             ensure_topic(&kafka, &admin, config, &group.offset_topic)?;
             OffsetStore::in_topic(kafka.open_table(group)?)
+                .map_err(|error| Failure::new("the source offsets cannot be kept").detail(error))?
         }
     };
     Ok((store, cluster))

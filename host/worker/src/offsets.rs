@@ -6,28 +6,45 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tidegate_engine::{BoxFuture, GuestError, OffsetReader, Retry};
 use tidegate_kafka::{CompactedTopic, KafkaError, TableWrite};
 use tidegate_record::offset;
 
 /// Why offsets could not be read or written. Trying again is right for all of them: the store stays as it was.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum OffsetError {
     #[error("the offsets topic cannot be used: {0}")]
     Kafka(#[from] KafkaError),
     #[error("the offsets file \"{path}\" cannot be used: {cause}")]
-    File { path: String, cause: std::io::Error },
+    File { path: String, cause: Arc<std::io::Error> },
+    #[error("the thread of the offset store cannot be started: {0}")]
+    Thread(Arc<std::io::Error>),
+    #[error("the offset store did not answer in time")]
+    TimedOut,
 }
 
 /// A key of the store and its new value; none forgets the key.
 pub(crate) type OffsetWrite = (Vec<u8>, Option<Vec<u8>>);
 
 /// The committed source offsets of all connectors of a worker. Clones are the same store.
+///
+/// One thread has the topic or the file. What the tasks ask of it meanwhile is done together: however many wait for a Kafka
+/// that is gone, each waits its own time and no other's.
 #[derive(Clone, Debug)]
-pub struct OffsetStore(Arc<Mutex<Backend>>);
+pub struct OffsetStore(Arc<Keeper>);
+
+/// The way to the thread.
+#[derive(Debug)]
+struct Keeper {
+    /// None only while this is dropped.
+    requests: Option<Sender<Request>>,
+    /// Hears the thread end.
+    ended: Mutex<Receiver<()>>,
+}
 
 #[derive(Debug)]
 enum Backend {
@@ -35,43 +52,157 @@ enum Backend {
     File(OffsetFile),
 }
 
+#[derive(Debug)]
+enum Request {
+    Load(Asked<Vec<Vec<u8>>, Vec<Option<Vec<u8>>>>),
+    Store(Asked<Vec<OffsetWrite>, ()>),
+}
+
+/// A caller's wish, and how long it waits.
+#[derive(Debug)]
+struct Asked<W, A> {
+    wish: W,
+    until: Instant,
+    reply: SyncSender<Result<A, OffsetError>>,
+}
+
+impl<W, A> Asked<W, A> {
+    /// The caller is gone if it has waited long enough.
+    fn answer(&self, answer: Result<A, OffsetError>) {
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// How long a caller waits beyond its time for the reason why nothing came in time.
+const REASON_GRACE: Duration = Duration::from_millis(250);
+
+/// How long the end of a worker waits for the thread, which closes the clients of the topic.
+const END_GRACE: Duration = Duration::from_secs(1);
+
 impl OffsetStore {
     /// Offsets in a compacted topic.
-    pub fn in_topic(topic: CompactedTopic) -> OffsetStore {
-        OffsetStore(Arc::new(Mutex::new(Backend::Topic(Box::new(topic)))))
+    pub fn in_topic(topic: CompactedTopic) -> Result<OffsetStore, OffsetError> {
+        OffsetStore::over(Backend::Topic(Box::new(topic)))
     }
 
     /// Offsets in a file: one JSON object `{"key":…,"value":…}` a line, rewritten as a whole on each flush.
     pub fn in_file(path: &Path) -> Result<OffsetStore, OffsetError> {
-        Ok(OffsetStore(Arc::new(Mutex::new(Backend::File(OffsetFile::open(path)?)))))
+        OffsetStore::over(Backend::File(OffsetFile::open(path)?))
+    }
+
+    fn over(mut backend: Backend) -> Result<OffsetStore, OffsetError> {
+        let (requests, received) = mpsc::channel::<Request>();
+        let (end, ended) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("offsets".to_owned())
+            .spawn(move || {
+                while let Ok(first) = received.recv() {
+                    backend.serve(std::iter::once(first).chain(received.try_iter()));
+                }
+                drop(backend);
+                drop(end);
+            })
+            .map_err(|error| OffsetError::Thread(Arc::new(error)))?;
+        Ok(OffsetStore(Arc::new(Keeper { requests: Some(requests), ended: Mutex::new(ended) })))
     }
 
     /// The stored values of some keys, after reading to the end of the store. Blocks up to `timeout`.
     pub(crate) fn load(&self, keys: &[Vec<u8>], timeout: Duration) -> Result<Vec<Option<Vec<u8>>>, OffsetError> {
-        match &mut *self.lock() {
-            Backend::Topic(topic) => {
-                topic.read_to_end(timeout, |_, _| {})?;
-                Ok(keys.iter().map(|key| topic.get(key).map(<[u8]>::to_vec)).collect())
-            }
-            Backend::File(file) => Ok(keys.iter().map(|key| file.entries.get(key).cloned()).collect()),
-        }
+        self.ask(keys.to_vec(), timeout, Request::Load)
     }
 
     /// Makes offsets durable. Blocks up to `timeout`; after an error any of them may have been written, and writing them
     /// again is harmless.
     pub(crate) fn store(&self, writes: &[OffsetWrite], timeout: Duration) -> Result<(), OffsetError> {
-        match &mut *self.lock() {
+        self.ask(writes.to_vec(), timeout, Request::Store)
+    }
+
+    fn ask<W, A>(
+        &self,
+        wish: W,
+        timeout: Duration,
+        request: impl FnOnce(Asked<W, A>) -> Request,
+    ) -> Result<A, OffsetError> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        let until = Instant::now() + timeout;
+        let sent = self.0.requests.as_ref().map(|requests| requests.send(request(Asked { wish, until, reply })));
+        match sent {
+            Some(Ok(())) => answer.recv_timeout(timeout + REASON_GRACE).unwrap_or(Err(OffsetError::TimedOut)),
+            // Only after a panic, which the log has.
+            _ => Err(OffsetError::TimedOut),
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.requests = None;
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent: this is the end, or the end of patience.
+        let _ = ended.recv_timeout(END_GRACE);
+    }
+}
+
+impl Backend {
+    /// Does everything that is asked for now: first what is to be written, so that who reads finds it.
+    fn serve(&mut self, requests: impl Iterator<Item = Request>) {
+        let (mut loads, mut stores) = (Vec::new(), Vec::new());
+        for request in requests {
+            match request {
+                Request::Load(load) => loads.push(load),
+                Request::Store(store) => stores.push(store),
+            }
+        }
+        let now = Instant::now();
+        stores.retain(|store| store.until > now);
+        let written = match stores.iter().map(|store| store.until).max() {
+            None => Ok(()),
+            Some(until) => self.store(stores.iter().flat_map(|store| &store.wish), until),
+        };
+        match written {
+            // What will never be written must fail its own task alone.
+            Err(OffsetError::Kafka(error)) if !error.is_retriable() && stores.len() > 1 => {
+                for store in stores {
+                    store.answer(self.store(store.wish.iter(), store.until));
+                }
+            }
+            written => stores.iter().for_each(|store| store.answer(written.clone())),
+        }
+
+        let now = Instant::now();
+        loads.retain(|load| load.until > now);
+        let Some(until) = loads.iter().map(|load| load.until).max() else { return };
+        let read = self.read(until);
+        for load in loads {
+            let values = load.wish.iter().map(|key| self.get(key).map(<[u8]>::to_vec)).collect();
+            load.answer(read.clone().map(|()| values));
+        }
+    }
+
+    fn store<'w>(&mut self, writes: impl Iterator<Item = &'w OffsetWrite>, until: Instant) -> Result<(), OffsetError> {
+        match self {
             Backend::Topic(topic) => {
                 let writes: Vec<TableWrite<'_>> =
-                    writes.iter().map(|(key, value)| (key.as_slice(), value.as_deref())).collect();
-                Ok(topic.put_batch(&writes, timeout)?)
+                    writes.map(|(key, value)| (key.as_slice(), value.as_deref())).collect();
+                Ok(topic.put_batch(&writes, until.saturating_duration_since(Instant::now()))?)
             }
             Backend::File(file) => file.store(writes),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Backend> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads to the end of the store.
+    fn read(&mut self, until: Instant) -> Result<(), OffsetError> {
+        match self {
+            Backend::Topic(topic) => Ok(topic.read_to_end(until.saturating_duration_since(Instant::now()), |_, _| {})?),
+            Backend::File(_) => Ok(()),
+        }
+    }
+
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        match self {
+            Backend::Topic(topic) => topic.get(key),
+            Backend::File(file) => file.entries.get(key).map(Vec::as_slice),
+        }
     }
 }
 
@@ -83,7 +214,7 @@ struct OffsetFile {
 
 impl OffsetFile {
     fn open(path: &Path) -> Result<OffsetFile, OffsetError> {
-        let failed = |cause| OffsetError::File { path: path.display().to_string(), cause };
+        let failed = |cause| OffsetError::File { path: path.display().to_string(), cause: Arc::new(cause) };
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -102,7 +233,7 @@ impl OffsetFile {
         Ok(OffsetFile { path: path.to_owned(), entries })
     }
 
-    fn store(&mut self, writes: &[OffsetWrite]) -> Result<(), OffsetError> {
+    fn store<'w>(&mut self, writes: impl Iterator<Item = &'w OffsetWrite>) -> Result<(), OffsetError> {
         let mut entries = self.entries.clone();
         for (key, value) in writes {
             match value {
@@ -110,7 +241,8 @@ impl OffsetFile {
                 None => drop(entries.remove(key)),
             }
         }
-        self.write(&entries).map_err(|cause| OffsetError::File { path: self.path.display().to_string(), cause })?;
+        self.write(&entries)
+            .map_err(|cause| OffsetError::File { path: self.path.display().to_string(), cause: Arc::new(cause) })?;
         self.entries = entries;
         Ok(())
     }
@@ -182,6 +314,9 @@ impl OffsetReader for ConnectorOffsets {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_broker::{Broker, BrokerConfig, RunningBroker};
+    use tidegate_kafka::{Admin, ClientSettings, NewTopic};
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -199,6 +334,70 @@ mod tests {
         let again = OffsetStore::in_file(&path).unwrap();
         let loaded = again.load(&[key, b"[\"gone\",{}]".to_vec()], SECOND).unwrap();
         assert_eq!(loaded, vec![Some(br#"{"position":7}"#.to_vec()), None]);
+    }
+
+    /// A store in a topic of an embedded broker.
+    fn in_topic(broker: &RunningBroker) -> OffsetStore {
+        let bootstrap = broker.address().to_string();
+        let admin = Admin::open(&ClientSettings::for_control(&bootstrap)).unwrap();
+        let topic = NewTopic {
+            name: "offsets".to_owned(),
+            partitions: Some(1),
+            replication_factor: Some(1),
+            configs: vec![("cleanup.policy".to_owned(), "compact".to_owned())],
+        };
+        admin.create_topic(&topic, 20 * SECOND).unwrap();
+        let reader = ClientSettings::for_reader(&bootstrap, "offsets-test", 4 << 20);
+        let writer = ClientSettings::for_producer(&bootstrap, 4 << 20);
+        OffsetStore::in_topic(CompactedTopic::open(&reader, &writer, &topic.name, 20 * SECOND).unwrap()).unwrap()
+    }
+
+    fn write(key: &str, value: &str) -> Vec<OffsetWrite> {
+        vec![(key.as_bytes().to_vec(), Some(value.as_bytes().to_vec()))]
+    }
+
+    /// What many tasks get that call at the same time, and how long all of them took.
+    fn at_once<A: Send>(tasks: usize, call: impl Fn(usize) -> A + Sync) -> (Vec<A>, Duration) {
+        let begin = Instant::now();
+        let answers = std::thread::scope(|scope| {
+            let call = &call;
+            let calls: Vec<_> = (0..tasks).map(|task| scope.spawn(move || call(task))).collect();
+            calls.into_iter().map(|call| call.join().unwrap()).collect()
+        });
+        (answers, begin.elapsed())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn tasks_do_not_wait_for_each_other_when_kafka_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = Broker::start(BrokerConfig::new(([127, 0, 0, 1], 0).into(), dir.path().to_owned())).unwrap();
+        let store = tokio::task::block_in_place(|| in_topic(&broker));
+        let (stored, _) = at_once(20, |task| store.store(&write(&format!("k{task}"), "1"), 20 * SECOND));
+        assert!(stored.iter().all(Result::is_ok), "{stored:?}");
+        let keys: Vec<_> = (0..20).map(|task| format!("k{task}").into_bytes()).collect();
+        let loaded = tokio::task::block_in_place(|| store.load(&keys, 20 * SECOND)).unwrap();
+        assert!(loaded.iter().all(|value| value.as_deref() == Some(b"1")), "{loaded:?}");
+
+        broker.stop().await;
+        let (stored, took) = at_once(20, |task| store.store(&write(&format!("k{task}"), "2"), SECOND));
+        assert!(stored.iter().all(Result::is_err), "{stored:?}");
+        assert!(took < 10 * SECOND, "one after the other: {took:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_write_that_is_refused_fails_its_own_task_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = Broker::start(BrokerConfig::new(([127, 0, 0, 1], 0).into(), dir.path().to_owned())).unwrap();
+        let store = tokio::task::block_in_place(|| in_topic(&broker));
+        let huge = "x".repeat(3 << 20);
+        let (stored, _) = at_once(10, |task| {
+            let value = if task == 3 { huge.as_str() } else { "1" };
+            store.store(&write(&format!("k{task}"), value), 20 * SECOND)
+        });
+        let failed: Vec<usize> = (0..10).filter(|task| stored[*task].is_err()).collect();
+        assert_eq!(failed, [3], "{stored:?}");
+        drop(store);
+        broker.stop().await;
     }
 
     #[test]
