@@ -40,21 +40,17 @@ pub(crate) fn kind(config: &ConnectorConfig) -> ConnectorKind {
     }
 }
 
-/// Connect's text, one line per problem.
+/// Connect's text, one line per problem. Its pointer to `config/validate` is left out: there is no such endpoint here.
 fn invalid(problems: Vec<Problem>) -> Refusal {
     let mut message =
-        format!("Connector configuration is invalid and contains the following {} error(s):\n", problems.len());
+        format!("Connector configuration is invalid and contains the following {} error(s):", problems.len());
     for problem in &problems {
+        message.push('\n');
         match problem.message.contains(&problem.key) {
             true => message.push_str(&problem.message),
             false => message.push_str(&format!("key \"{}\": {}", problem.key, problem.message)),
         }
-        message.push('\n');
     }
-    message.push_str(
-        "You can also find the above list of errors at the endpoint \
-         `/connector-plugins/{connectorType}/config/validate`",
-    );
     let problems = problems
         .into_iter()
         .map(|problem| tidegate_herder::Problem { key: problem.key, message: problem.message })
