@@ -1,4 +1,4 @@
-//! A worker process, from a plan to a graceful end: the one place where all parts are put together.
+//! A worker process, from its launch to a graceful end: the one place where all parts are put together.
 //!
 //! The order matters to those who wait. The REST port is taken first, so that a client who comes early waits instead of
 //! being refused; the engine and Kafka come up side by side; plugins are loaded behind everybody's back.
@@ -14,15 +14,15 @@ use tidegate_config::worker::{Listener, Mode, Storage, WorkerConfig};
 use tidegate_engine::{CompilerCommand, Engine, EngineConfig};
 use tidegate_herder::{Handle, Journal};
 use tidegate_server::{Backend, Server};
-use tidegate_worker::{Catalog, Metrics, OffsetStore, Worker, WorkerParts};
+use tidegate_worker::{Catalog, Metrics, Worker, WorkerParts};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::backend::{Numbers, Plugins};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
+use crate::kafka::{self, Reached};
 use crate::loading::{self, Loaded, Loading, OnceLoaded};
-use crate::offsets;
 use crate::output;
 use crate::shutdown::Shutdown;
 
@@ -47,9 +47,9 @@ pub(crate) fn compiler() -> Result<CompilerCommand, Failure> {
     Ok(CompilerCommand { program, args: vec![OsString::from(COMPILER_ARGUMENT)] })
 }
 
-/// What shall run, and where.
+/// What shall be started, and where.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Launch {
     pub(crate) data_dir: PathBuf,
     pub(crate) cluster: Cluster,
 }
@@ -70,13 +70,18 @@ pub(crate) enum Cluster {
 
 /// Reads a worker's configuration; what is odd in it is warned about.
 pub(crate) fn check_config(mode: Mode, settings: &Settings, source: &Path) -> Result<WorkerConfig, Failure> {
-    let shown = source.display();
+    let place = source.display().to_string();
+    check_settings(mode, settings, &format!("the worker configuration \"{place}\""), &place)
+}
+
+/// `what` is at fault if something is wrong, `place` goes before warnings.
+fn check_settings(mode: Mode, settings: &Settings, what: &str, place: &str) -> Result<WorkerConfig, Failure> {
     let (config, warnings) = WorkerConfig::check(mode, settings, &working_directory()?).map_err(|invalid| {
-        let failure = Failure::usage(format!("the worker configuration \"{shown}\" is invalid"));
+        let failure = Failure::usage(format!("{what} is invalid"));
         invalid.problems.iter().fold(failure, |failure, problem| failure.detail(problem))
     })?;
     for warning in warnings {
-        output::warn(format_args!("{shown}: {warning}"));
+        output::warn(format_args!("{place}: {warning}"));
     }
     Ok(config)
 }
@@ -99,11 +104,15 @@ pub(crate) struct App {
 
 impl App {
     /// Starts everything. A failure leaves nothing behind that was not there before.
-    pub(crate) async fn start(plan: Plan) -> Result<App, Failure> {
-        let server = bind_rest(&plan).await?;
-        let data = DataDir::open(&plan.data_dir)?;
-        match Parts::start(plan.cluster, &server, &data).await {
-            Ok(parts) => parts.join(server, data).await,
+    pub(crate) async fn start(launch: Launch) -> Result<App, Failure> {
+        let server = bind_rest(&launch).await?;
+        let data = DataDir::open(&launch.data_dir)?;
+        let joined = match Parts::start(launch.cluster, &server, &data).await {
+            Ok(parts) => parts.join(server.address()).await,
+            Err(failure) => Err(failure),
+        };
+        match joined {
+            Ok(joined) => Ok(joined.serve(server, data)),
             Err(failure) => {
                 data.discard();
                 Err(failure)
@@ -163,15 +172,15 @@ const LAST_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Takes the REST port. Somebody who starts a second process on the same directory is told about that, and not about
 /// the port that it shares too.
-async fn bind_rest(plan: &Plan) -> Result<Server, Failure> {
-    let address = match &plan.cluster {
+async fn bind_rest(launch: &Launch) -> Result<Server, Failure> {
+    let address = match &launch.cluster {
         Cluster::Development { rest, .. } => *rest,
         Cluster::Existing(config) => listen_address(&config.listeners).await?,
     };
     match Server::bind(address).await {
         Ok(server) => Ok(server),
         Err(error) => {
-            DataDir::check_free(&plan.data_dir)?;
+            DataDir::check_free(&launch.data_dir)?;
             Err(port_taken("REST", address, &error))
         }
     }
@@ -207,17 +216,39 @@ async fn listen_address(listeners: &[Listener]) -> Result<SocketAddr, Failure> {
 
 /// What is started side by side, before it is joined to a worker.
 struct Parts {
-    config: WorkerConfig,
-    broker: Option<RunningBroker>,
-    offsets: OffsetStore,
-    /// As Kafka names itself.
-    cluster_id: String,
+    guests: Guests,
+    records: Records,
+    group: String,
+    journal: Journal,
+}
+
+/// What runs plugins.
+struct Guests {
     engine: Engine,
     catalog: Arc<Catalog>,
     loaded: Loaded,
+    /// Bytes of the largest component.
     bytes_max: usize,
+}
+
+/// Where records are.
+struct Records {
+    /// The embedded one, if it is.
+    broker: Option<RunningBroker>,
+    config: WorkerConfig,
+    reached: Reached,
+}
+
+/// A worker whose control plane runs, and which nobody can ask anything yet.
+struct Joined {
+    backend: Backend,
+    control: JoinHandle<()>,
+    metrics: Arc<Metrics>,
+    loaded: Loaded,
+    broker: Option<RunningBroker>,
+    /// Where Kafka is.
+    kafka: String,
     group: String,
-    journal: Journal,
 }
 
 impl Parts {
@@ -231,21 +262,21 @@ impl Parts {
             Cluster::Development { .. } => Vec::new(),
             Cluster::Existing(config) => config.plugin_path.iter().map(|path| directory.join(path)).collect(),
         };
-        let engine = blocking(move || start_engine(cache, plugins, searched));
+        let guests = blocking(move || start_engine(cache, plugins, searched));
         let (rest, broker_dir) = (server.address(), data.path("broker"));
-        let kafka = blocking(move || start_kafka(cluster, rest, broker_dir, &directory));
+        let records = blocking(move || start_kafka(cluster, rest, broker_dir, &directory));
         // Both to their end: a half that is still under way would write into a directory that is given up.
-        let (engine, kafka) = tokio::join!(engine, kafka);
-        let (engine, catalog, loaded, bytes_max) = engine?;
-        let (broker, config, (offsets, cluster_id)) = kafka?;
-        let (group, journal) = open_journal(&config, data)?;
-        Ok(Parts { config, broker, offsets, cluster_id, engine, catalog, loaded, bytes_max, group, journal })
+        let (guests, records) = tokio::join!(guests, records);
+        let (guests, records) = (guests?, records?);
+        let (group, journal) = open_journal(&records.config, data)?;
+        Ok(Parts { guests, records, group, journal })
     }
 
-    /// Joins the parts: data plane, control plane, server.
-    async fn join(self, server: Server, data: DataDir) -> Result<App, Failure> {
-        let Parts { config, broker, offsets, cluster_id, engine, catalog, loaded, bytes_max, group, journal } = self;
-        let rest = server.address();
+    /// Joins the parts: data plane and control plane.
+    async fn join(self, rest: SocketAddr) -> Result<Joined, Failure> {
+        let Parts { guests, records, group, journal } = self;
+        let Guests { engine, catalog, loaded, bytes_max } = guests;
+        let Records { broker, config, reached } = records;
         let kafka = config.bootstrap_servers.join(",");
         let metrics = Arc::new(Metrics::default());
         let settings = tidegate_herder::Settings {
@@ -257,7 +288,7 @@ impl Parts {
             directory: working_directory()?,
             engine: engine.clone(),
             catalog: catalog.clone(),
-            offsets,
+            offsets: reached.offsets,
             metrics: metrics.clone(),
         });
         let host = OnceLoaded::new(worker, loaded.clone());
@@ -267,19 +298,28 @@ impl Parts {
         tokio::spawn(loading::publish(loaded.clone(), catalog.clone(), herder.clone()));
         let plugins = Plugins { catalog, engine, herder: herder.clone(), loaded: loaded.clone(), bytes_max };
         let backend = Backend {
-            herder: herder.clone(),
+            herder,
             plugins: Arc::new(plugins),
             metrics: Arc::new(Numbers(metrics.clone())),
             version: env!("CARGO_PKG_VERSION"),
-            kafka_cluster_id: cluster_id,
+            kafka_cluster_id: reached.cluster_id,
         };
+        Ok(Joined { backend, control, metrics, loaded, broker, kafka, group })
+    }
+}
+
+impl Joined {
+    /// Lets the server in.
+    fn serve(self, server: Server, data: DataDir) -> App {
+        let Joined { backend, control, metrics, loaded, broker, kafka, group } = self;
+        let (rest, herder) = (server.address(), backend.herder.clone());
         let (stop_server, stopping) = oneshot::channel::<()>();
         let server = tokio::spawn(server.serve(backend, async {
             // The sender is dropped when the process stops without saying so: the same.
             let _ = stopping.await;
         }));
         tracing::info!(rest = %rest, kafka, group, "the worker is up");
-        Ok(App { herder, metrics, loaded, rest, kafka, control, server, stop_server, broker, data })
+        App { herder, metrics, loaded, rest, kafka, control, server, stop_server, broker, data }
     }
 }
 
@@ -290,11 +330,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
         .unwrap_or_else(|error| Err(Failure::new("starting up crashed").detail(error)))
 }
 
-fn start_engine(
-    cache: PathBuf,
-    plugins: PathBuf,
-    searched: Vec<PathBuf>,
-) -> Result<(Engine, Arc<Catalog>, Loaded, usize), Failure> {
+fn start_engine(cache: PathBuf, plugins: PathBuf, searched: Vec<PathBuf>) -> Result<Guests, Failure> {
     let config = EngineConfig::new(compiler()?, cache);
     let bytes_max = config.max_component;
     let engine = Engine::start(config).map_err(|error| Failure::new(error.to_string()))?;
@@ -302,16 +338,11 @@ fn start_engine(
     let catalog = Arc::new(catalog);
     let (progress, loaded) = watch::channel(Loading::UnderWay);
     engine.spawn(loading::load(catalog.clone(), searched, progress));
-    Ok((engine, catalog, loaded, bytes_max))
+    Ok(Guests { engine, catalog, loaded, bytes_max })
 }
 
 /// Starts the embedded broker where there is none, and opens the store of offsets. Blocks until Kafka has answered.
-fn start_kafka(
-    cluster: Cluster,
-    rest: SocketAddr,
-    broker_dir: PathBuf,
-    directory: &Path,
-) -> Result<(Option<RunningBroker>, WorkerConfig, (OffsetStore, String)), Failure> {
+fn start_kafka(cluster: Cluster, rest: SocketAddr, broker_dir: PathBuf, directory: &Path) -> Result<Records, Failure> {
     let (broker, config) = match cluster {
         Cluster::Development { kafka, sandbox, .. } => {
             let broker = start_broker(kafka, broker_dir)?;
@@ -320,8 +351,8 @@ fn start_kafka(
         }
         Cluster::Existing(config) => (None, *config),
     };
-    let offsets = offsets::open(&config, directory)?;
-    Ok((broker, config, offsets))
+    let reached = kafka::reach(&config, directory)?;
+    Ok(Records { broker, config, reached })
 }
 
 /// The broker makes its directory before it listens; this finds a port in use before anything is made.
@@ -364,7 +395,7 @@ fn development_config(kafka: SocketAddr, rest: SocketAddr, sandbox: Settings) ->
     .into_iter()
     .collect();
     settings.extend(sandbox);
-    check_config(Mode::Distributed, &settings, Path::new("of the development worker"))
+    check_settings(Mode::Distributed, &settings, "the configuration of the development worker", "development worker")
 }
 
 /// Opens the journal of decisions. A standalone worker has no memory of its own: its files say what runs.

@@ -1,6 +1,6 @@
 //! `tidegate`, the program: reads arguments and environment, wires the crates together, exits with 0, 1 or 2.
 //!
-//! A command is a file in `commands/`. Those that run a worker hand an [`app::Plan`] to [`app::App`], where all parts are
+//! A command is a file in `commands/`. Those that run a worker hand an [`app::Launch`] to [`app::App`], where all parts are
 //! put together; those that talk to a running worker go through [`rest::Rest`]. Nothing else in the workspace reads the
 //! environment, exits the process or prints.
 
@@ -9,8 +9,8 @@ mod commands;
 mod app;
 mod backend;
 mod data_dir;
+mod kafka;
 mod loading;
-mod offsets;
 mod shutdown;
 
 mod connector_file;

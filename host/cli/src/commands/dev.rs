@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use super::DataDirArg;
-use crate::app::{App, Cluster, Plan};
+use crate::app::{App, Cluster, Launch};
 use crate::failure::Failure;
 use crate::output::say;
 use crate::shutdown::Shutdown;
@@ -37,7 +37,7 @@ impl Dev {
             [("sandbox.allow.paths", self.allow_path.join(",")), ("sandbox.allow.hosts", self.allow_host.join(","))];
         let sandbox = sandbox.into_iter().collect();
         let cluster = Cluster::Development { rest: self.rest, kafka: self.kafka, sandbox };
-        let app = App::start(Plan { data_dir: self.data.data_dir, cluster }).await?;
+        let app = App::start(Launch { data_dir: self.data.data_dir, cluster }).await?;
         say("embedded development broker, not for production")?;
         say(format_args!("Kafka  {}", app.kafka))?;
         say(format_args!("REST   {}", app.url()))?;

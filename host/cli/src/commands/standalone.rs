@@ -7,7 +7,7 @@ use clap::Args;
 use tidegate_config::worker::Mode;
 
 use super::DataDirArg;
-use crate::app::{self, App, Cluster, Plan};
+use crate::app::{self, App, Cluster, Launch};
 use crate::connector_file::ConnectorFile;
 use crate::failure::Failure;
 use crate::output::say;
@@ -35,7 +35,7 @@ impl Standalone {
         let connectors = read_connectors(&self.connectors)?;
         let shutdown = Shutdown::listen()?;
         let cluster = Cluster::Existing(Box::new(config));
-        let app = App::start(Plan { data_dir: self.data.data_dir, cluster }).await?;
+        let app = App::start(Launch { data_dir: self.data.data_dir, cluster }).await?;
         say(format_args!("Kafka  {}", app.kafka))?;
         say(format_args!("REST   {}", app.url()))?;
         let created = tokio::select! {

@@ -6,7 +6,7 @@ use clap::Args;
 use tidegate_config::worker::Mode;
 
 use super::DataDirArg;
-use crate::app::{self, App, Cluster, Plan};
+use crate::app::{self, App, Cluster, Launch};
 use crate::failure::Failure;
 use crate::output::say;
 use crate::settings_file;
@@ -30,7 +30,7 @@ impl Worker {
         let config = app::check_config(Mode::Distributed, &settings_file::read(&self.config)?, &self.config)?;
         let shutdown = Shutdown::listen()?;
         let cluster = Cluster::Existing(Box::new(config));
-        let app = App::start(Plan { data_dir: self.data.data_dir, cluster }).await?;
+        let app = App::start(Launch { data_dir: self.data.data_dir, cluster }).await?;
         say(format_args!("Kafka  {}", app.kafka))?;
         say(format_args!("REST   {}", app.url()))?;
         app.run_until(&shutdown).await

@@ -17,7 +17,7 @@ use tidegate_config::Settings;
 use tidegate_herder::{Error, RunState};
 
 use super::DataDirArg;
-use crate::app::{App, Cluster, Plan};
+use crate::app::{App, Cluster, Launch};
 use crate::failure::Failure;
 use crate::loading;
 use crate::output::say;
@@ -74,7 +74,7 @@ impl Demo {
             return Ok(());
         }
         let shutdown = Shutdown::listen()?;
-        let app = App::start(self.plan()).await?;
+        let app = App::start(self.launch()).await?;
         let watched = self.watch(&app, &shutdown).await;
         // A demo that shall go on waits for its end here; one that is over or has failed does not.
         let stopped = match watched {
@@ -92,7 +92,7 @@ impl Demo {
         }
     }
 
-    fn plan(&self) -> Plan {
+    fn launch(&self) -> Launch {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let preferred = |port| match !self.once && TcpListener::bind(local(port)).is_ok() {
             true => local(port),
@@ -100,7 +100,7 @@ impl Demo {
         };
         let (rest, kafka) = (preferred(REST_PORT), preferred(KAFKA_PORT));
         let cluster = Cluster::Development { rest, kafka, sandbox: Settings::new() };
-        Plan { data_dir: self.data.data_dir.clone(), cluster }
+        Launch { data_dir: self.data.data_dir.clone(), cluster }
     }
 
     /// Whether an earlier run has done everything; says so.

@@ -1,4 +1,5 @@
-//! Where source offsets are kept: the broker is asked whether it is there, the topic is made if need be and opened.
+//! The worker's own way to its Kafka, before anything runs: the broker is asked whether it is there and which cluster it is
+//! of, and the store of source offsets is opened, its topic made if need be.
 //!
 //! Everything here blocks; call it from a thread that may wait.
 
@@ -23,13 +24,21 @@ const READ_TIMEOUT: Duration = Duration::from_secs(120);
 /// What the clients of the offsets topic may hold in memory.
 const CLIENT_BUDGET_BYTES: usize = 4 << 20;
 
-/// Checks that the broker is there and opens the store that the configuration names. Answers the cluster's id, too.
-pub(crate) fn open(config: &WorkerConfig, directory: &Path) -> Result<(OffsetStore, String), Failure> {
+/// What a worker has of its Kafka before anything runs.
+pub(crate) struct Reached {
+    /// As Kafka names itself.
+    pub(crate) cluster_id: String,
+    pub(crate) offsets: OffsetStore,
+}
+
+/// Checks that the broker is there and opens the store that the configuration names.
+pub(crate) fn reach(config: &WorkerConfig, directory: &Path) -> Result<Reached, Failure> {
     let kafka = Kafka::of(config)?;
     let admin = Admin::open(&kafka.control()).map_err(|error| kafka.failure("no Kafka client can be made", &error))?;
     admin.check_reachable(REACHABLE_TIMEOUT).map_err(|error| kafka.unreachable(&error))?;
-    let cluster = admin.cluster_id(ADMIN_TIMEOUT).map_err(|error| kafka.failure("the cluster is unknown", &error))?;
-    let store = match &config.storage {
+    let cluster_id =
+        admin.cluster_id(ADMIN_TIMEOUT).map_err(|error| kafka.failure("the cluster is unknown", &error))?;
+    let offsets = match &config.storage {
         Storage::Standalone { offset_file } => OffsetStore::in_file(&directory.join(offset_file))
             .map_err(|error| Failure::new("the source offsets cannot be read").detail(error))?,
         Storage::Distributed(group) => {
@@ -38,7 +47,7 @@ pub(crate) fn open(config: &WorkerConfig, directory: &Path) -> Result<(OffsetSto
                 .map_err(|error| Failure::new("the source offsets cannot be kept").detail(error))?
         }
     };
-    Ok((store, cluster))
+    Ok(Reached { cluster_id, offsets })
 }
 
 /// How the worker's own clients reach Kafka.
