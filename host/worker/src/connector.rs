@@ -35,7 +35,7 @@ impl Connector {
         let settings = spec.config.into_iter().collect();
         let plan = ConnectorPlan::recall(shared, &settings, &spec.plugins)
             .await
-            .map_err(|problems| Failure::fatal(crate::host::first_problem(&problems)))?;
+            .map_err(|problems| Failure::fatal(crate::host::all_problems(&problems)))?;
         let offsets = ConnectorOffsets { connector: key.name.clone(), store: shared.offsets.clone() };
         let bound = &plan.connector;
         let name = key.to_string();

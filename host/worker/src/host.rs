@@ -206,7 +206,7 @@ impl TaskHost for Worker {
 }
 
 /// The text of a configuration that was right when it was written and is not any more.
-pub(crate) fn first_problem(problems: &[Problem]) -> String {
+pub(crate) fn all_problems(problems: &[Problem]) -> String {
     let texts: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     format!("the configuration no longer works\n{}", texts.join("\n"))
 }

@@ -149,7 +149,7 @@ impl SinkTask {
         let settings = spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let plan = ConnectorPlan::recall(&shared, &settings, &spec.plugins)
             .await
-            .map_err(|problems| Failure::fatal(crate::host::first_problem(&problems)))?;
+            .map_err(|problems| Failure::fatal(crate::host::all_problems(&problems)))?;
         let task_settings = spec.task_config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
 
         let metrics = shared.metrics.task(TaskId { connector: key.name.clone(), task }, TaskKind::Sink);
@@ -169,7 +169,7 @@ impl SinkTask {
 
         let (client, translated) = shared
             .consumer(&plan.config.original, &format!("connect-{}", key.name), &format!("connector-consumer-{name}"))
-            .map_err(|invalid| Failure::fatal(crate::host::first_problem(&invalid.problems)))?;
+            .map_err(|invalid| Failure::fatal(crate::host::all_problems(&invalid.problems)))?;
         let mut consumer = Consumer::open(&client).map_err(|error| Failure::fatal(error.to_string()))?;
         subscribe(&mut consumer, &plan).map_err(|error| Failure::fatal(error.to_string()))?;
 

@@ -175,7 +175,7 @@ impl SourceTask {
         let settings = spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let plan = ConnectorPlan::recall(&shared, &settings, &spec.plugins)
             .await
-            .map_err(|problems| Failure::fatal(crate::host::first_problem(&problems)))?;
+            .map_err(|problems| Failure::fatal(crate::host::all_problems(&problems)))?;
         let task_settings = spec.task_config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
 
         let metrics = shared.metrics.task(TaskId { connector: key.name.clone(), task }, TaskKind::Source);
@@ -195,7 +195,7 @@ impl SourceTask {
 
         let client = shared
             .producer(&plan.config.original, &format!("connector-producer-{name}"))
-            .map_err(|invalid| Failure::fatal(crate::host::first_problem(&invalid.problems)))?;
+            .map_err(|invalid| Failure::fatal(crate::host::all_problems(&invalid.problems)))?;
         let (outbox, reports) =
             Outbox::open(&name, &client, OPEN_BATCHES_MAX + 1).map_err(|error| Failure::fatal(error.to_string()))?;
         let flush_interval = shared.flush_interval(&plan.config);
