@@ -398,6 +398,12 @@ fn development_config(kafka: SocketAddr, rest: SocketAddr, sandbox: Settings) ->
     check_settings(Mode::Distributed, &settings, "the configuration of the development worker", "development worker")
 }
 
+/// The configuration under which things are tried: the development worker's, with a Kafka that nobody calls.
+pub(crate) fn trial_config() -> Result<WorkerConfig, Failure> {
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    development_config(nowhere, nowhere, Settings::new())
+}
+
 /// Opens the journal of decisions. A standalone worker has no memory of its own: its files say what runs.
 fn open_journal(config: &WorkerConfig, data: &DataDir) -> Result<(String, Journal), Failure> {
     let (group, directory) = match &config.storage {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use tidegate_config::Definition;
 use tidegate_engine::Engine;
 use tidegate_herder::Handle;
 use tidegate_server::{BoxFuture, PluginClass, PluginFile, UploadError};
-use tidegate_worker::{Catalog, CatalogError, Component, Metrics, Origin};
+use tidegate_worker::{Catalog, CatalogError, Component, Metrics, Origin, converter_definitions};
 
 use crate::loading::{self, Loaded};
 
@@ -27,7 +28,12 @@ impl tidegate_server::Plugins for Plugins {
         // Nobody can name a class of a component that only old pins lead to.
         let components = self.catalog.components();
         let named = components.iter().filter(|component| component.origin != Origin::Retired);
-        named.flat_map(|component| classes(component)).collect()
+        let of_components = named.flat_map(|component| {
+            let version = &component.description.version;
+            component.description.definitions.iter().flat_map(|definition| classes(definition, version))
+        });
+        let own = converter_definitions().flat_map(|definition| classes(definition, env!("CARGO_PKG_VERSION")));
+        of_components.chain(own).collect()
     }
 
     fn files(&self) -> Vec<PluginFile> {
@@ -74,18 +80,15 @@ fn not_published(error: tidegate_herder::Error) -> UploadError {
 }
 
 /// One entry for each class name that a configuration of Connect would use.
-fn classes(component: &Component) -> Vec<PluginClass> {
-    let mut classes = Vec::new();
-    for definition in &component.description.definitions {
-        let apache: Vec<&String> = definition.aliases.iter().filter(|alias| alias.starts_with(APACHE)).collect();
-        let names = if apache.is_empty() { vec![&definition.name] } else { apache };
-        classes.extend(names.into_iter().map(|name| PluginClass {
-            class: name.clone(),
-            kind: definition.kind.connect_name().to_owned(),
-            version: Some(component.description.version.clone()),
-        }));
-    }
-    classes
+fn classes(definition: &Definition, version: &str) -> Vec<PluginClass> {
+    let apache: Vec<&String> = definition.aliases.iter().filter(|alias| alias.starts_with(APACHE)).collect();
+    let names = if apache.is_empty() { vec![&definition.name] } else { apache };
+    let class = |name: &String| PluginClass {
+        class: name.clone(),
+        kind: definition.kind.connect_name().to_owned(),
+        version: Some(version.to_owned()),
+    };
+    names.into_iter().map(class).collect()
 }
 
 fn file(component: &Component) -> PluginFile {

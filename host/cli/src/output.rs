@@ -44,7 +44,8 @@ pub(crate) fn complain(failure: &Failure) {
     let _ = writeln!(io::stderr(), "{failure}");
 }
 
-fn unwritable(error: io::Error) -> Failure {
+/// Why a result did not reach its reader.
+pub(crate) fn unwritable(error: io::Error) -> Failure {
     Failure::new("the output cannot be written").detail(error)
 }
 

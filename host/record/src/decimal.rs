@@ -78,6 +78,30 @@ impl Decimal {
         text
     }
 
+    /// The number if it is an integer of 64 bits.
+    pub fn to_i64(&self) -> Option<i64> {
+        // Nineteen digits is what 64 bits hold, and zeros behind the point count for nothing.
+        let (negative, mut digits) = to_digits(&self.unscaled);
+        let scale = i64::from(self.scale);
+        if digits == [0] {
+            return Some(0);
+        }
+        if scale > 0 {
+            let kept = (digits.len() as i64 - scale).max(0) as usize;
+            if digits[kept..].iter().any(|digit| *digit != 0) {
+                return None;
+            }
+            digits.truncate(kept);
+        } else if digits.len() as i64 - scale <= 19 {
+            digits.resize(digits.len() + (-scale) as usize, 0);
+        } else {
+            return None;
+        }
+        let magnitude =
+            digits.iter().try_fold(0i64, |sum, digit| sum.checked_mul(10)?.checked_sub(i64::from(*digit)))?;
+        if negative { Some(magnitude) } else { magnitude.checked_neg() }
+    }
+
     /// The same number with another scale; an error where digits other than zero would be lost.
     pub fn rescale(&self, scale: i32) -> Result<Decimal, DataError> {
         let (negative, mut digits) = to_digits(&self.unscaled);
@@ -235,6 +259,18 @@ mod tests {
         assert!(text("1.55", 1).is_err());
         assert!(text("0.05", 1).is_err());
         assert!(text("1e400", 3000).is_err());
+    }
+
+    #[test]
+    fn integers_of_64_bits_are_recognised() {
+        let number = |text| Decimal::parse(text).unwrap().to_i64();
+        assert_eq!(number("-9223372036854775808"), Some(i64::MIN));
+        assert_eq!(number("9223372036854775808"), None);
+        assert_eq!(number("1.50e1"), Some(15));
+        assert_eq!(number("1.5"), None);
+        assert_eq!(number("0.0"), Some(0));
+        assert_eq!(number("1e19"), None);
+        assert_eq!(number("0e99999"), Some(0));
     }
 
     #[test]

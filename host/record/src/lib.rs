@@ -15,6 +15,9 @@ pub mod value;
 
 pub mod tlv;
 
+pub mod java;
+mod simple_header;
+
 mod arena;
 pub mod batch;
 pub mod cell;

@@ -47,6 +47,32 @@ pub fn wrapping_i64(text: &str) -> i64 {
     if negative { magnitude.wrapping_neg() } else { magnitude }
 }
 
+/// The int64 of any JSON number as Java's `BigDecimal.longValue` gives it: what is behind the point is cut off, and beyond
+/// 64 bits the low 64 bits count.
+pub fn truncated_i64(text: &str) -> i64 {
+    if is_integral(text) {
+        return wrapping_i64(text);
+    }
+    let (mantissa, exponent) = match text.find(['e', 'E']) {
+        // An exponent that is no i32 shifts everything away, one way or the other.
+        Some(at) => match text[at + 1..].parse::<i32>() {
+            Ok(exponent) => (&text[..at], i64::from(exponent)),
+            Err(_) => return 0,
+        },
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let (sign, whole) = match whole.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", whole),
+    };
+    let kept = whole.len() as i64 + exponent;
+    // 64 zeros shift every digit out of 64 bits.
+    let zeros = (kept - (whole.len() + fraction.len()) as i64).clamp(0, 64) as usize;
+    let digits: String = whole.chars().chain(fraction.chars()).take(kept.max(0) as usize).collect();
+    wrapping_i64(&format!("{sign}{digits}{}", "0".repeat(zeros)))
+}
+
 fn digits(text: &[u8]) -> usize {
     text.iter().take_while(|b| b.is_ascii_digit()).count()
 }
@@ -82,6 +108,25 @@ mod tests {
                 .collect();
             let oracle = serde_json::from_slice::<&serde_json::value::RawValue>(&text).is_ok();
             assert_eq!(is_json_number(&text), oracle, "{}", String::from_utf8_lossy(&text));
+        }
+    }
+
+    #[test]
+    fn fractions_are_cut_off() {
+        for (text, expected) in [
+            ("1.9", 1),
+            ("-1.9", -1),
+            ("1.25e1", 12),
+            ("1e2", 100),
+            ("12e-1", 1),
+            ("0.5", 0),
+            ("1E10", 10_000_000_000),
+            ("18446744073709551617.0", 1),
+            ("1e400", 0),
+            ("1e-400", 0),
+            ("1e99999999999", 0),
+        ] {
+            assert_eq!(truncated_i64(text), expected, "{text}");
         }
     }
 

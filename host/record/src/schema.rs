@@ -57,6 +57,9 @@ pub enum Kind {
     Map(Arc<Schema>, Arc<Schema>),
     /// Named fields in their order.
     Struct(Vec<Field>),
+    /// Whatever the value says. Only as a part of an array or a map, where Connect has no schema: header values whose
+    /// items are of different types.
+    Any,
 }
 
 impl Kind {
@@ -75,6 +78,7 @@ impl Kind {
             Kind::Array(_) => "array",
             Kind::Map(..) => "map",
             Kind::Struct(_) => "struct",
+            Kind::Any => "null",
         }
     }
 
@@ -93,6 +97,7 @@ impl Kind {
             Kind::Array(_) => "ARRAY",
             Kind::Map(..) => "MAP",
             Kind::Struct(_) => "STRUCT",
+            Kind::Any => "null",
         }
     }
 }
@@ -166,6 +171,11 @@ impl Schema {
     /// A required schema of a type, without name.
     pub fn new(kind: Kind) -> Schema {
         Schema { kind, optional: false, name: None, version: None, doc: None, parameters: Vec::new(), default: None }
+    }
+
+    /// No schema, as the part of an array or a map; null is a value of it.
+    pub fn any() -> Schema {
+        Schema::new(Kind::Any).optional()
     }
 
     /// The same schema, optional.
@@ -256,6 +266,9 @@ impl Schema {
     }
 
     fn write_json(&self, out: &mut Vec<u8>, field: Option<&str>) {
+        if self.kind == Kind::Any {
+            return out.extend_from_slice(b"null");
+        }
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(self.kind.json_name().as_bytes());
         out.push(b'"');
@@ -400,9 +413,12 @@ fn parse(json: &Value, depth: usize) -> Result<Schema, SchemaError> {
         }
     }
     match member("default") {
-        None | Some(Value::Null) => {}
+        None => {}
         Some(default) => {
             let default = default.to_typed(&schema, &JsonOptions::default())?;
+            if default == Value::Null && !schema.optional {
+                return Err(invalid("Invalid default value"));
+            }
             schema.default = Some(default).filter(|default| *default != Value::Null);
         }
     }
@@ -434,6 +450,18 @@ impl SchemaId {
     pub const STRING: SchemaId = SchemaId(8);
     /// Required bytes.
     pub const BYTES: SchemaId = SchemaId(9);
+    /// Optional int16.
+    pub const OPTIONAL_INT16: SchemaId = SchemaId(18);
+    /// Optional int32.
+    pub const OPTIONAL_INT32: SchemaId = SchemaId(19);
+    /// Optional int64.
+    pub const OPTIONAL_INT64: SchemaId = SchemaId(20);
+    /// Optional float32.
+    pub const OPTIONAL_FLOAT32: SchemaId = SchemaId(21);
+    /// Optional float64.
+    pub const OPTIONAL_FLOAT64: SchemaId = SchemaId(22);
+    /// Optional boolean.
+    pub const OPTIONAL_BOOLEAN: SchemaId = SchemaId(23);
     /// Optional string, what StringConverter makes.
     pub const OPTIONAL_STRING: SchemaId = SchemaId(24);
     /// Optional bytes, what ByteArrayConverter makes.

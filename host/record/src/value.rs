@@ -26,6 +26,9 @@ impl DataError {
     }
 }
 
+/// Milliseconds of a day.
+pub(crate) const DAY_MILLIS: i64 = 86_400_000;
+
 /// A value of Connect's data model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -94,6 +97,16 @@ impl Value {
             Value::Struct(_) => "org.apache.kafka.connect.data.Struct",
             Value::Decimal(_) => "java.math.BigDecimal",
             Value::Date(_) | Value::Time(_) | Value::Timestamp(_) => "java.util.Date",
+        }
+    }
+
+    /// Milliseconds since 1970 of what is a `java.util.Date` in Connect.
+    pub fn date_millis(&self) -> Option<i64> {
+        match self {
+            Value::Date(days) => Some(i64::from(*days) * DAY_MILLIS),
+            Value::Time(millis) => Some(i64::from(*millis)),
+            Value::Timestamp(millis) => Some(*millis),
+            _ => None,
         }
     }
 }

@@ -170,9 +170,7 @@ fn logical_types_are_read_and_written() {
     connect(
         r#"{"type":"int32","name":"org.apache.kafka.connect.data.Time"}"#,
         "86400001",
-        expect![
-            "Time(86400001) error: Kafka Connect Time type should not have any date fields set to non-zero values."
-        ],
+        expect!["error: Time values must use number of milliseconds greater than 0 and less than 86400000"],
     );
     connect(
         r#"{"type":"int64","name":"org.apache.kafka.connect.data.Timestamp"}"#,

@@ -16,11 +16,10 @@ use tidegate_record::edits::{EditsReader, FailureKind, edits_from_json};
 use tidegate_record::view::{Column, Failure as Failed, Place, Plan, Reshaped, Reshapes, Rows, Side, Stage, View};
 
 use crate::connector::failure;
-use crate::instances::{Owner, TaskSchemas, guest_config};
+use crate::instances::{Instances, Owner, TaskSchemas, guest_config};
 use crate::metrics::TaskMetrics;
 use crate::plan::{Bound, ConnectorPlan, Step};
 use crate::policy::Retry;
-use crate::shared::Shared;
 
 /// The steps of one task, ready to run.
 pub(crate) struct Chain {
@@ -48,7 +47,7 @@ impl Culprits {
     }
 }
 
-struct RunningStep {
+pub(crate) struct RunningStep {
     transform: Guest<TransformInstance>,
     reshapes: Reshapes,
     condition: Option<RunningCondition>,
@@ -60,7 +59,7 @@ struct RunningCondition {
 }
 
 /// A guest of a step, what it is made from, and its plan.
-struct Guest<I> {
+pub(crate) struct Guest<I> {
     instance: I,
     spec: InstanceSpec,
     bound: Bound,
@@ -70,7 +69,7 @@ struct Guest<I> {
 impl Chain {
     /// Makes and configures the guests of every step.
     pub(crate) async fn make(
-        shared: &Shared,
+        instances: &Instances,
         owner: &Owner<'_>,
         plan: &ConnectorPlan,
         hooks: Hooks,
@@ -79,7 +78,7 @@ impl Chain {
     ) -> Result<Chain, Failure> {
         let mut steps = Vec::with_capacity(plan.chain.len());
         for step in &plan.chain {
-            steps.push(RunningStep::make(shared, owner, step, plan.config.sandbox, &hooks).await?);
+            steps.push(RunningStep::make(instances, owner, step, plan.config.sandbox, &hooks).await?);
         }
         let errors = plan.config.errors.clone();
         let classes = plan.chain.iter().map(|step| step.class.clone()).collect();
@@ -123,6 +122,12 @@ impl Chain {
         Ok(())
     }
 
+    /// Lets one step work. An error concerns the records that are live, all of them.
+    pub(crate) async fn run_step(&mut self, at: usize, view: &mut View<'_>) -> Result<(), CallError> {
+        let mut rows = view.rows();
+        self.steps[at].run(view, &mut rows, &mut self.columns, &self.schemas).await
+    }
+
     /// Who is to blame for what failed in the last batch.
     pub(crate) fn culprits(&self) -> &Culprits {
         &self.culprits
@@ -137,8 +142,9 @@ fn fail(view: &mut View<'_>, rows: &Rows, message: &str) {
 }
 
 impl RunningStep {
-    async fn make(
-        shared: &Shared,
+    /// Makes and configures the guests of a step.
+    pub(crate) async fn make(
+        instances: &Instances,
         owner: &Owner<'_>,
         step: &Step,
         sandbox: SandboxOverrides,
@@ -146,8 +152,7 @@ impl RunningStep {
     ) -> Result<RunningStep, Failure> {
         let spec = |bound: &Bound, role: &str| {
             let owner = Owner { name: format!("{} {role} {}", owner.name, step.alias), ..*owner };
-            shared
-                .instances
+            instances
                 .spec(&owner, &bound.component, &bound.definition, &bound.settings, sandbox, hooks.clone())
                 .map_err(Failure::fatal)
         };
@@ -186,7 +191,7 @@ impl RunningStep {
 
     /// Works on the rows that the condition leaves of `rows`. Changes nothing in the view when it fails, so that it can be
     /// run again.
-    async fn run(
+    pub(crate) async fn run(
         &mut self,
         view: &mut View<'_>,
         rows: &mut Rows,
@@ -306,7 +311,8 @@ impl Guest<TransformInstance> {
 }
 
 impl Guest<PredicateInstance> {
-    async fn make(bound: Bound, spec: InstanceSpec) -> Result<Self, CallError> {
+    /// Makes and configures the predicate.
+    pub(crate) async fn make(bound: Bound, spec: InstanceSpec) -> Result<Self, CallError> {
         let mut instance = PredicateInstance::new(&bound.component.plugin, &spec).await?;
         let plan = checked(instance.configure(&guest_config(&bound.settings)).await?)?;
         Ok(Guest { instance, spec, bound, plan })
@@ -319,7 +325,7 @@ impl Guest<PredicateInstance> {
     }
 
     /// Asks for which rows the condition holds.
-    async fn test(
+    pub(crate) async fn test(
         &mut self,
         view: &mut View<'_>,
         rows: &Rows,

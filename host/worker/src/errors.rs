@@ -187,7 +187,7 @@ impl Errors {
     }
 }
 
-fn stage(stage: Stage) -> &'static str {
+pub(crate) fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::KeyConverter => "KEY_CONVERTER",
         Stage::ValueConverter => "VALUE_CONVERTER",
@@ -197,7 +197,7 @@ fn stage(stage: Stage) -> &'static str {
 }
 
 /// Connect's exception for a kind of failure.
-fn exception(kind: FailureKind) -> &'static str {
+pub(crate) fn exception(kind: FailureKind) -> &'static str {
     match kind {
         FailureKind::Data => "org.apache.kafka.connect.errors.DataException",
         FailureKind::Config => "org.apache.kafka.common.config.ConfigException",

@@ -3,7 +3,7 @@
 //! [`Worker`] is what the control plane tells to start and stop things (it implements the herder's `TaskHost`); [`Catalog`]
 //! knows the plugins. A task is read top to bottom in `source_task.rs` or `sink_task.rs`; what both use: the checked
 //! configuration with its pinned components (`plan.rs`), guests and their grants (`instances.rs`), the chain of transforms
-//! (`chain.rs`), converters, the error policy, offsets.
+//! (`chain.rs`), converters, the error policy, offsets. [`Trial`] runs the same parts without Kafka.
 //!
 //! Absent on purpose: HTTP, group membership and leadership (the herder's), anything of wasmtime (the engine's).
 
@@ -11,6 +11,7 @@ mod catalog;
 mod chain;
 mod connector;
 mod control;
+mod conversion;
 mod converters;
 mod dead_letters;
 mod errors;
@@ -25,9 +26,12 @@ mod policy;
 mod shared;
 mod sink_task;
 mod source_task;
+mod trial;
 mod validate;
 
 pub use catalog::{Catalog, CatalogError, Class, Component, Names, Origin};
+pub use converters::definitions as converter_definitions;
 pub use host::{Worker, WorkerParts};
 pub use metrics::{Metrics, TaskKind, TaskMetrics, Totals};
 pub use offsets::{OffsetError, OffsetStore};
+pub use trial::{ChainError, Parts, Shown, Stage, Trial, TriedChain};

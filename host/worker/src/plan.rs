@@ -1,7 +1,8 @@
 //! From a connector's configuration to what runs: the checked configuration, and for each role in it the component and
 //! definition that plays it.
 //!
-//! Roles are the keys that name a class: `connector`, `transforms.<alias>`, `predicates.<alias>`. When a configuration is
+//! Roles are the keys that name a class: `connector`, `transforms.<alias>`, `predicates.<alias>`, and those of the converters where a
+//! plugin has the class. When a configuration is
 //! written, a role whose class is still found in the component it was pinned to keeps that component, whatever newer ones
 //! there are; the others get the newest. What starts later gets exactly what was pinned then, or fails.
 
@@ -12,11 +13,12 @@ use tidegate_config::class::ClassError;
 use tidegate_config::connector::ConnectorConfig;
 use tidegate_config::converter::Part;
 use tidegate_config::validate::split_list;
+use tidegate_config::worker::WorkerConfig;
 use tidegate_config::{Definition, Kind, Problem, Settings};
 use tidegate_herder::{Digest, Plugins};
 
 use crate::catalog::{Catalog, CatalogError, Class, Component, Names};
-use crate::converters::{TaskConverters, task_converters};
+use crate::converters::{TaskConverters, kind_for, task_converters};
 use crate::shared::Shared;
 
 /// A class that a configuration names, and where.
@@ -83,7 +85,7 @@ impl ConnectorPlan {
             }
         }
         let newest = shared.catalog.names();
-        ConnectorPlan::make(shared, settings, |role| {
+        ConnectorPlan::make(&shared.catalog, &shared.config, settings, pinned, |role| {
             let kept = held(role, &shared.catalog, pinned);
             Ok(kept.or_else(|| find(&newest, role.kinds, &role.class).ok()?.component.clone()))
         })
@@ -98,19 +100,33 @@ impl ConnectorPlan {
         for digest in digests(pinned) {
             shared.catalog.fetch(digest).await.map_err(|error| vec![Problem::new("", error.to_string())])?;
         }
-        ConnectorPlan::make(shared, settings, |role| match held(role, &shared.catalog, pinned) {
+        let catalog = &shared.catalog;
+        ConnectorPlan::make(catalog, &shared.config, settings, pinned, |role| match held(role, catalog, pinned) {
             Some(component) => Ok(Some(component)),
             None => Err(not_here(role, pinned.get(&role.name))),
         })
     }
 
-    fn make(
-        shared: &Shared,
+    /// Works out a configuration that nobody has pinned.
+    pub(crate) fn newest(
+        catalog: &Catalog,
+        worker: &WorkerConfig,
         settings: &Settings,
+    ) -> Result<ConnectorPlan, Vec<Problem>> {
+        let newest = catalog.names();
+        ConnectorPlan::make(catalog, worker, settings, &Plugins::new(), |role| {
+            Ok(find(&newest, role.kinds, &role.class).ok().and_then(|class| class.component.clone()))
+        })
+    }
+
+    fn make(
+        catalog: &Catalog,
+        worker: &WorkerConfig,
+        settings: &Settings,
+        pinned: &Plugins,
         component_for: impl Fn(&Role) -> Result<Option<Arc<Component>>, Problem>,
     ) -> Result<ConnectorPlan, Vec<Problem>> {
-        let (catalog, worker) = (&*shared.catalog, &shared.config);
-        let roles = roles(settings);
+        let roles = roles(settings, worker, &catalog.names(), pinned);
         let mut components = Vec::new();
         let mut pins = Plugins::new();
         let mut is_complete = true;
@@ -139,7 +155,7 @@ impl ConnectorPlan {
     }
 }
 
-fn roles(settings: &Settings) -> Vec<Role> {
+fn roles(settings: &Settings, worker: &WorkerConfig, names: &Names, pinned: &Plugins) -> Vec<Role> {
     let mut roles = Vec::new();
     let class_at = |key: &str| settings.get(key).map(|class| class.trim().to_owned()).filter(|class| !class.is_empty());
     if let Some(class) = class_at("connector.class") {
@@ -151,6 +167,18 @@ fn roles(settings: &Settings) -> Vec<Role> {
             if let Some(class) = class_at(&format!("{name}.type")) {
                 roles.push(Role { name, kinds, class });
             }
+        }
+    }
+    for part in Part::ALL {
+        let class = class_at(part.key()).unwrap_or_else(|| worker.converter(part).class.clone());
+        let kinds: &[Kind] = match kind_for(part) {
+            Kind::HeaderConverter => &[Kind::HeaderConverter],
+            _ => &[Kind::Converter],
+        };
+        // The host's own are no component's.
+        let is_plugin = find(names, kinds, &class).is_ok_and(|class| class.component.is_some());
+        if is_plugin || pinned.contains_key(part.key()) {
+            roles.push(Role { name: part.key().to_owned(), kinds, class });
         }
     }
     roles

@@ -28,6 +28,7 @@ use tokio::runtime::Handle;
 use crate::chain::Chain;
 use crate::connector::failure;
 use crate::control::{self, Command, Control, Killed, TaskHandle};
+use crate::conversion::Conversion;
 use crate::errors::Errors;
 use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
 use crate::metrics::{TaskId, TaskKind, TaskMetrics};
@@ -103,6 +104,7 @@ struct SinkTask {
     /// Why the guest has to be replaced by one that connects anew.
     lost: Option<CallError>,
     under_way: Option<UnderWay>,
+    conversion: Conversion,
     chain: Chain,
     errors: Errors,
     schemas: Arc<TaskSchemas>,
@@ -156,8 +158,12 @@ impl SinkTask {
         let schemas = TaskSchemas::new();
         let hooks = hooks(&name, Some(metrics.clone()), schemas.clone(), None);
         let owner = Owner { tenant: &key.tenant, connector: &key.name, name: name.clone() };
-        let chain = Chain::make(&shared, &owner, &plan, hooks.clone(), schemas.clone(), metrics.clone()).await?;
+        let chain =
+            Chain::make(&shared.instances, &owner, &plan, hooks.clone(), schemas.clone(), metrics.clone()).await?;
         let errors = Errors::of(&shared, &plan, (&key.name, task), metrics.clone()).await?;
+        let conversion =
+            Conversion::make(&shared.instances, &owner, &plan.converters, plan.config.sandbox, &hooks, schemas.clone())
+                .await?;
         let bound = &plan.connector;
         let instance = shared
             .instances
@@ -196,6 +202,7 @@ impl SinkTask {
             plan,
             guest_config,
             instance,
+            conversion,
             chain,
             errors,
             schemas,
@@ -308,9 +315,13 @@ impl SinkTask {
         self.note_read(&batch);
         let positions = positions_after(&batch);
         let workspace = self.workspace.take().unwrap_or_default();
-        let mut view = View::new(workspace, self.plan.converters.json);
-        let bytes = fill(&mut view, &batch, &self.plan.converters.converters, &self.schemas);
-        let applied = self.runtime.block_on(self.control.unless_killed(self.chain.run(&mut view)))?;
+        let mut view = self.conversion.view(workspace);
+        let bytes = fill(&mut view, &batch, &self.conversion.converters, &self.schemas);
+        let worked_on = async {
+            self.conversion.read(&mut view).await?;
+            self.chain.run(&mut view).await
+        };
+        let applied = self.runtime.block_on(self.control.unless_killed(worked_on))?;
         applied.map_err(|error| failure(&error))?;
 
         let rows = view.rows();

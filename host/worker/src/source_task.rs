@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::chain::Chain;
 use crate::connector::failure;
 use crate::control::{self, Command, TaskHandle};
+use crate::conversion::Conversion;
 use crate::dead_letters::{Letter, Place};
 use crate::errors::Errors;
 use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
@@ -105,6 +106,7 @@ struct SourceTask {
     guest: Guest,
     chain: Chain,
     errors: Errors,
+    conversion: Conversion,
     schemas: Arc<TaskSchemas>,
     workspace: Option<Workspace>,
     outbox: Outbox<BatchId>,
@@ -183,8 +185,12 @@ impl SourceTask {
         let offsets = ConnectorOffsets { connector: key.name.clone(), store: shared.offsets.clone() };
         let hooks = hooks(&name, Some(metrics.clone()), schemas.clone(), Some(offsets.clone()));
         let owner = Owner { tenant: &key.tenant, connector: &key.name, name: name.clone() };
-        let chain = Chain::make(&shared, &owner, &plan, hooks.clone(), schemas.clone(), metrics.clone()).await?;
+        let chain =
+            Chain::make(&shared.instances, &owner, &plan, hooks.clone(), schemas.clone(), metrics.clone()).await?;
         let errors = Errors::of(&shared, &plan, (&key.name, task), metrics.clone()).await?;
+        let conversion =
+            Conversion::make(&shared.instances, &owner, &plan.converters, plan.config.sandbox, &hooks, schemas.clone())
+                .await?;
         let bound = &plan.connector;
         let instance = shared
             .instances
@@ -217,6 +223,7 @@ impl SourceTask {
             instance,
             chain,
             errors,
+            conversion,
             schemas,
             outbox,
             reports,
@@ -362,9 +369,10 @@ impl SourceTask {
         let id = self.tracker.submit((0..batch.len()).map(offset_of));
         self.metrics.read(batch.len(), arena.len());
 
-        let mut view = View::new(self.workspace.take().unwrap_or_default(), self.plan.converters.json);
+        let mut view = self.conversion.view(self.workspace.take().unwrap_or_default());
         view.push_batch(&batch, &self.schemas.lock());
         self.chain.run(&mut view).await.map_err(|error| failure(&error))?;
+        self.conversion.write(&mut view).await.map_err(|error| failure(&error))?;
         let mut encoded = Encoded::new(id, arena.len());
         encoded.records.reserve(view.len());
         self.encode(&mut view, &mut encoded);
@@ -388,7 +396,7 @@ impl SourceTask {
 
     fn encode(&self, view: &mut View<'_>, out: &mut Encoded<BatchId>) {
         let schemas = self.schemas.lock();
-        let converters = self.plan.converters.converters;
+        let converters = self.conversion.converters;
         for &row in view.rows().records() {
             let record = row as usize;
             let key = view.write_key(record, converters.key, &schemas, &mut out.bytes);
@@ -419,8 +427,8 @@ impl SourceTask {
             return BTreeMap::new();
         }
         let schemas = self.schemas.lock();
-        let converters = self.plan.converters.converters;
-        let mut plain = View::new(Workspace::default(), self.plan.converters.json);
+        let converters = self.conversion.converters;
+        let mut plain = self.conversion.view(Workspace::default());
         plain.push_batch(batch, &schemas);
         let mut originals = BTreeMap::new();
         for (record, _) in view.failures() {

@@ -6,7 +6,8 @@ use tidegate_config::connector::{ConnectorConfig, Direction};
 use tidegate_config::worker::Client;
 use tidegate_config::{Kind, Problem, Settings};
 use tidegate_engine::{
-    CallError, Hooks, InstanceSpec, PredicateInstance, SinkInstance, SourceInstance, TransformInstance,
+    CallError, ConverterInstance, Hooks, InstanceSpec, PredicateInstance, SinkInstance, SourceInstance,
+    TransformInstance,
 };
 use tidegate_herder::{ConnectorKind, Refusal, ValidateRequest, Validated};
 
@@ -97,12 +98,12 @@ fn unsupported(config: &ConnectorConfig) -> Vec<Problem> {
     problems
 }
 
-fn bounds(plan: &ConnectorPlan) -> impl Iterator<Item = &Bound> {
-    std::iter::once(&plan.connector).chain(
-        plan.chain
-            .iter()
-            .flat_map(|step| std::iter::once(&step.transform).chain(step.condition.iter().map(|c| &c.predicate))),
-    )
+fn bounds(plan: &ConnectorPlan) -> impl Iterator<Item = Bound> {
+    let steps = plan.chain.iter().flat_map(|step| {
+        std::iter::once(&step.transform).chain(step.condition.iter().map(|condition| &condition.predicate))
+    });
+    let converters = plan.converters.plugins().map(|(_, bound)| bound);
+    std::iter::once(&plan.connector).chain(steps).cloned().chain(converters)
 }
 
 /// What the plugins say, each in an instance with nothing granted. A plugin that crashes or hangs is a problem, too.
@@ -117,6 +118,7 @@ async fn guest_problems(
         let predicate = step.condition.iter().map(|_| format!("predicate of transforms.{}: ", step.alias));
         std::iter::once(transform).chain(predicate.collect::<Vec<_>>())
     }));
+    let prefixes = prefixes.chain(plan.converters.plugins().map(|(part, _)| part.prefix().to_owned()));
     for (bound, prefix) in bounds(plan).zip(prefixes) {
         let spec = InstanceSpec {
             hooks: quiet_hooks(&connector.name),
@@ -126,7 +128,7 @@ async fn guest_problems(
                 shared.instances.connector_budget(&connector.tenant, &connector.name),
             )
         };
-        match ask(bound, &spec).await {
+        match ask(&bound, &spec).await {
             Ok(found) => problems.extend(found.into_iter().map(|problem| {
                 let key = format!("{prefix}{}", problem.key);
                 let message = format!("{key}: {}", problem.message);
@@ -154,6 +156,6 @@ async fn ask(bound: &Bound, spec: &InstanceSpec) -> Result<Vec<tidegate_engine::
         Kind::Sink => SinkInstance::new(plugin, spec).await?.validate(&config).await,
         Kind::Transform => TransformInstance::new(plugin, spec).await?.validate(&config).await,
         Kind::Predicate => PredicateInstance::new(plugin, spec).await?.validate(&config).await,
-        Kind::Converter | Kind::HeaderConverter => Ok(Vec::new()),
+        Kind::Converter | Kind::HeaderConverter => ConverterInstance::new(plugin, spec).await?.validate(&config).await,
     }
 }

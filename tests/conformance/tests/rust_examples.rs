@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use tidegate_config::Settings;
+use tidegate_config::worker::{Mode, WorkerConfig};
 use tidegate_conformance::build::rust_example;
 use tidegate_engine::{
     Budget, BudgetLimits, CallError, CompilerCommand, ConverterInstance, Engine, EngineConfig, Hooks, InstanceSpec,
@@ -10,6 +12,7 @@ use tidegate_engine::{
 };
 use tidegate_record::batch::batch_to_json;
 use tidegate_record::{BatchReader, BatchWriter, Encoding, SchemaId};
+use tidegate_worker::{Catalog, Shown, Trial};
 
 #[test]
 fn hello_source_counts() {
@@ -75,6 +78,46 @@ fn hello_converter_converts_values_and_headers() {
         let mut unknown = ConverterInstance::new(&plugin, &spec("Other")).await.expect("the instance is made");
         let refused = unknown.configure(&Vec::new(), true).await.expect_err("there is no such definition");
         assert!(matches!(refused, CallError::Fatal(_)), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_connector_names_hello_converter_for_its_values_and_headers() {
+    let component = rust_example("hello-converter").expect("the example builds");
+    let bytes = std::fs::read(component).expect("the component was built");
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let compiler = CompilerCommand { program: env!("CARGO_BIN_EXE_conformance-compiler").into(), args: Vec::new() };
+    let engine = Engine::start(EngineConfig::new(compiler, folder.path().join("cache"))).expect("the engine starts");
+    let worker: Settings = [
+        ("bootstrap.servers", "127.0.0.1:1"),
+        ("group.id", "g"),
+        ("key.converter", "StringConverter"),
+        ("value.converter", "StringConverter"),
+        ("config.storage.topic", "c"),
+        ("offset.storage.topic", "o"),
+        ("status.storage.topic", "s"),
+    ]
+    .into_iter()
+    .collect();
+    let (worker, _) = WorkerConfig::check(Mode::Distributed, &worker, "/").expect("the worker is right");
+    let connector: Settings =
+        [("name", "forms"), ("value.converter", "HelloConverter"), ("header.converter", "HelloHeaderConverter")]
+            .into_iter()
+            .collect();
+    engine.handle().clone().block_on(async {
+        let catalog = Catalog::open(engine.clone(), folder.path().join("plugins")).expect("there is a catalog");
+        for bundled in tidegate_bundled::components() {
+            catalog.add_bundled(bundled.bytes).await.expect("what is in the box loads");
+        }
+        catalog.upload(&bytes).await.expect("the example is let in");
+        let mut trial = Trial::new(Arc::new(catalog), worker, "/".to_owned());
+        let mut chain = trial.chain(&connector).await.expect("the converters are made");
+        let sample = r#"{"value":"who=Ada+Lovelace&id=7","headers":{"h":"a=1"}}"#;
+        let stages = chain.sample(sample, true).await.expect("the sample is read");
+        let Shown::Record(record) = &stages[0].outcome else { panic!("{stages:?}") };
+        let part = |name: &str| record.parts.iter().find(|(part, _)| part == name).map(|(_, text)| text.as_str());
+        assert_eq!(part("value"), Some(r#"{"who":"Ada Lovelace","id":"7"}"#));
+        assert_eq!(part("header h"), Some(r#"{"a":"1"}"#));
     });
 }
 

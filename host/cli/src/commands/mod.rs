@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod plugin;
 pub(crate) mod standalone;
+pub(crate) mod r#try;
 pub(crate) mod worker;
 
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Worker(worker::Worker),
     /// The embedded development broker alone.
     Broker(broker::Broker),
+    /// Try transforms, predicates, converters and whole chains on sample records, without Kafka.
+    Try(r#try::Try),
     /// Make, check and publish plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -43,7 +46,7 @@ impl Command {
             // Their Kafka ends with them: that a client misses its broker for a moment is no news.
             Command::Dev(_) => "info,tidegate_kafka::client=error",
             Command::Demo(_) => "warn,tidegate_kafka::client=error",
-            Command::Plugin(_) | Command::Connector(_) => "warn",
+            Command::Try(_) | Command::Plugin(_) | Command::Connector(_) => "warn",
         }
     }
 
@@ -54,6 +57,7 @@ impl Command {
             Command::Standalone(standalone) => standalone.run().await,
             Command::Worker(worker) => worker.run().await,
             Command::Broker(broker) => broker.run().await,
+            Command::Try(command) => command.run().await,
             Command::Plugin(command) => command.run().await,
             Command::Connector(command) => command.run().await,
         }

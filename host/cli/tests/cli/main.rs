@@ -11,3 +11,4 @@ mod process;
 mod readmes;
 mod rest;
 mod standalone;
+mod r#try;

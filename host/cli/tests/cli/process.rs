@@ -61,10 +61,25 @@ impl Place {
         self.command(arguments).output().unwrap()
     }
 
+    /// Runs a command that reads `input`.
+    pub(crate) fn run_on(&self, arguments: &[&str], input: &str) -> Output {
+        self.write(".input", input);
+        let input = std::fs::File::open(self.path(".input")).unwrap();
+        self.command(arguments).stdin(input).output().unwrap()
+    }
+
     /// What a command shows and how it ends: what was typed, stdout, stderr, exit code. The directory is written as
     /// `[DIR]`.
     pub(crate) fn transcript(&self, arguments: &[&str]) -> String {
-        let Output { status, stdout, stderr } = self.run(arguments);
+        self.shown(arguments, self.run(arguments))
+    }
+
+    /// As [`Place::transcript`], of a command that reads `input`.
+    pub(crate) fn transcript_on(&self, arguments: &[&str], input: &str) -> String {
+        self.shown(arguments, self.run_on(arguments, input))
+    }
+
+    fn shown(&self, arguments: &[&str], Output { status, stdout, stderr }: Output) -> String {
         let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         let code = status.code().map_or("a signal".to_owned(), |code| code.to_string());
         let text = format!("$ tidegate {}\n{stdout}{stderr}exit {code}", arguments.join(" "));

@@ -6,13 +6,13 @@
 use std::fmt;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD as BASE64};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{DataError, Members, Value};
+use super::{DAY_MILLIS, DataError, Members, Value};
 use crate::decimal::Decimal;
-use crate::number::{is_integral, wrapping_i64};
+use crate::number::{is_integral, truncated_i64, wrapping_i64};
 use crate::schema::{Kind, Logical, Schema};
 use crate::tlv::NESTING_MAX;
 
@@ -183,8 +183,7 @@ fn tree(raw: &RawValue, depth: usize) -> Result<Value, DataError> {
 /// The integer that Java's `JsonNode.longValue` gives: fractions are cut off, what is no number is 0.
 fn java_long(value: &Value) -> i64 {
     match value {
-        Value::Number(text) if is_integral(text) => wrapping_i64(text),
-        Value::Number(text) => text.parse::<f64>().unwrap_or(0.0) as i64,
+        Value::Number(text) => truncated_i64(text),
         _ => 0,
     }
 }
@@ -273,7 +272,7 @@ fn typed(value: &Value, schema: &Schema, options: &JsonOptions) -> Result<Value,
         },
         Kind::Bytes => match value {
             Value::String(text) => {
-                Value::Bytes(BASE64.decode(text).map_err(|_| DataError::new("Invalid bytes field"))?)
+                Value::Bytes(base64_bytes(text).ok_or_else(|| DataError::new("Invalid bytes field"))?)
             }
             _ if strict => return Err(misfit(value, schema)),
             _ => Value::Null,
@@ -336,12 +335,48 @@ fn typed(value: &Value, schema: &Schema, options: &JsonOptions) -> Result<Value,
                     .iter()
                     .map(|field| {
                         let value = members.get(&field.name).unwrap_or(&Value::Null);
-                        Ok((field.name.clone(), typed(value, &field.schema, options)?))
+                        let value = typed(value, &field.schema, options)?;
+                        if !strict && lacks(&value, &field.schema) {
+                            return Err(DataError::new(format!(
+                                "Invalid value: null used for required field: \"{}\", schema type: {}",
+                                field.name,
+                                field.schema.kind.connect_name()
+                            )));
+                        }
+                        Ok((field.name.clone(), value))
                     })
                     .collect::<Result<Members, DataError>>()?,
             )
         }
+        Kind::Any => value.clone(),
     })
+}
+
+/// Whether there is a null where the schema does not take one. Connect looks into the fields of structs only, however
+/// deep, and lets such a null pass elsewhere.
+fn lacks(value: &Value, schema: &Schema) -> bool {
+    match (value, &schema.kind) {
+        (Value::Null, _) => !schema.optional,
+        (Value::Array(items), Kind::Array(of)) => items.iter().any(|item| lacks(item, of)),
+        (Value::Map(members), Kind::Map(_, of)) => members.iter().any(|(_, value)| lacks(value, of)),
+        (Value::Pairs(pairs), Kind::Map(keys, values)) => {
+            pairs.iter().any(|(key, value)| lacks(key, keys) || lacks(value, values))
+        }
+        _ => false,
+    }
+}
+
+/// Base64 as Jackson reads it: blanks between are skipped, the bits behind the last byte may be anything.
+fn base64_bytes(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+    );
+    if text.bytes().any(|byte| byte <= b' ') {
+        let dense: Vec<u8> = text.bytes().filter(|byte| *byte > b' ').collect();
+        return LENIENT.decode(dense).ok();
+    }
+    LENIENT.decode(text).ok()
 }
 
 /// The strings that stand for what JSON numbers cannot say.
@@ -370,7 +405,14 @@ fn typed_logical(value: &Value, schema: &Schema, logical: Logical, options: &Jso
     };
     Ok(match logical {
         Logical::Date => Value::Date(int32("Date")?),
-        Logical::Time => Value::Time(int32("Time")?),
+        Logical::Time => match int32("Time")? {
+            millis if (0..=DAY_MILLIS).contains(&i64::from(millis)) => Value::Time(millis),
+            _ => {
+                return Err(DataError::new(
+                    "Time values must use number of milliseconds greater than 0 and less than 86400000",
+                ));
+            }
+        },
         Logical::Timestamp => match value {
             Value::Number(text) if is_integral(text) => match options.coercion {
                 Coercion::Connect => Value::Timestamp(wrapping_i64(text)),
@@ -389,7 +431,7 @@ fn typed_logical(value: &Value, schema: &Schema, logical: Logical, options: &Jso
                 }
             }
             Value::String(text) => {
-                let unscaled = BASE64.decode(text).map_err(|_| DataError::new("Invalid bytes for Decimal field"))?;
+                let unscaled = base64_bytes(text).ok_or_else(|| DataError::new("Invalid bytes for Decimal field"))?;
                 let scale = schema.scale().ok_or_else(|| {
                     DataError::new("Invalid Decimal schema: scale parameter not found or not a whole number")
                 })?;
@@ -421,8 +463,11 @@ fn write_double(value: f64, out: &mut Vec<u8>) {
 }
 
 fn write_float(value: f32, out: &mut Vec<u8>) {
-    if value.is_finite() {
+    // The smallest floats have fewer digits than Java writes, and those make another double.
+    if value.is_normal() || value == 0.0 {
         serde_json::to_writer(out, &value).expect("writing to memory does not fail");
+    } else if value.is_finite() {
+        out.extend_from_slice(crate::java::number::float(value).as_bytes());
     } else {
         write_non_finite(f64::from(value), out);
     }
@@ -634,6 +679,7 @@ fn write_typed(value: &Value, schema: &Schema, options: &JsonOptions, out: &mut 
             out.push(b']');
             Ok(())
         }),
+        (Kind::Any, _) => write_schemaless(value, out),
         (Kind::Struct(fields), Value::Struct(members)) => write_list(b"{}", fields, out, |field, out| {
             let value = members.get(&field.name).unwrap_or(&Value::Null);
             write_member(&field.name, out, |out| write_typed(value, &field.schema, options, out))

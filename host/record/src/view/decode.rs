@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::convert::{Converter, Converters, HeaderConverter, null_schema};
 use super::layout::{Field, Layout, LayoutId, Origin};
 use super::plan::Side;
 use super::source::{Base, Source};
@@ -12,34 +13,6 @@ use crate::json::{Kind as JsonKind, Root, ShapeId, Slot};
 use crate::schema::Kind;
 use crate::tlv::Tag;
 use crate::{Schema, SchemaId, SchemaTable};
-
-/// How keys and values are written in Kafka.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Converter {
-    /// UTF-8 text.
-    String,
-    /// Bytes as they are.
-    Bytes,
-    /// JSON; with `schemas` in an envelope of `schema` and `payload`.
-    Json { schemas: bool },
-}
-
-/// How header values are written in Kafka.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderConverter {
-    /// Text whose type is guessed, as Connect's SimpleHeaderConverter does for null, booleans and numbers.
-    Simple,
-    /// As a value of this converter.
-    As(Converter),
-}
-
-/// The converters of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Converters {
-    pub key: Converter,
-    pub value: Converter,
-    pub header: HeaderConverter,
-}
 
 /// A message from Kafka. Its bytes must stay where they are until the view is gone.
 #[derive(Clone, Copy, Debug)]
@@ -76,43 +49,35 @@ impl<'a> View<'a> {
             (Side::Key, message.key, converters.key, Stage::KeyConverter),
         ] {
             let original = bytes.unwrap_or_default();
-            if let (Some(text), Converter::Json { schemas: enveloped }) = (bytes, converter) {
-                // The part is there before it is decoded: a layout of its own may point into it.
-                self.sides[side as usize].push(Part {
-                    original,
-                    schema: SchemaId::NONE,
-                    body: Body::Whole(Source::NULL),
-                });
-                match self.decode_json(side, text, enveloped, schemas) {
-                    Ok((body, schema)) => {
-                        let part = &mut self.sides[side as usize][record];
-                        part.body = body;
-                        part.schema = schema;
-                    }
-                    Err(message) => self.fail(record, Failure { stage, kind: FailureKind::Data, message }),
-                }
-                continue;
-            }
             // Text and bytes stay as they are. They are put in place here: a body that is handed around costs more than all
             // the rest.
             let payload =
                 |tag| Source::Payload { base: Base::Original(side), tag, start: 0, end: original.len() as u32 };
             let source = match (bytes, converter) {
-                (None, _) => Source::NULL,
-                (Some(_), Converter::Bytes) => payload(Tag::Bytes),
-                (Some(text), _) => match check_utf8(text) {
-                    Ok(_) => payload(Tag::String),
-                    Err(error) => {
-                        let message = format!("not text: byte {} is not UTF-8", error.position);
-                        self.fail(record, Failure { stage, kind: FailureKind::Data, message });
-                        Source::NULL
-                    }
-                },
+                (None, _) => Some(Source::NULL),
+                (Some(_), Converter::Bytes) => Some(payload(Tag::Bytes)),
+                (Some(text), Converter::String) if check_utf8(text).is_ok() => Some(payload(Tag::String)),
+                _ => None,
             };
-            let schema = plain_schema(converter);
-            self.sides[side as usize].push(Part { original, schema, body: Body::Whole(source) });
+            if let Some(source) = source {
+                let schema = null_schema(converter);
+                self.sides[side as usize].push(Part { original, schema, body: Body::Whole(source) });
+                continue;
+            }
+            // The part is there before it is decoded: a layout of its own may point into it.
+            self.sides[side as usize].push(Part { original, schema: SchemaId::NONE, body: Body::Whole(Source::NULL) });
+            self.act_for(stage);
+            match self.decode(side, original, converter, schemas) {
+                Ok((body, schema)) => {
+                    let part = &mut self.sides[side as usize][record];
+                    part.body = body;
+                    part.schema = schema;
+                }
+                Err(message) => self.fail(record, Failure { stage, kind: FailureKind::Data, message }),
+            }
         }
         self.push_headers(record, message.headers, converters.header, schemas);
+        self.act_for(Stage::Transformation);
     }
 
     fn push_headers(
@@ -122,11 +87,12 @@ impl<'a> View<'a> {
         converter: HeaderConverter,
         schemas: &mut SchemaTable,
     ) {
+        self.act_for(Stage::HeaderConverter);
         let first = self.headers.len() as u32;
         for (name, bytes) in headers {
             let name = self.workspace.scanner.shapes.intern(name);
             let decoded = match bytes {
-                None => Ok((SchemaId::NONE, Source::NULL)),
+                None => Ok((null_header_schema(converter), Source::NULL)),
                 Some(bytes) => self.decode_header(bytes, converter, schemas),
             };
             match decoded {
@@ -146,18 +112,14 @@ impl<'a> View<'a> {
         converter: HeaderConverter,
         schemas: &mut SchemaTable,
     ) -> Result<(SchemaId, Source), String> {
-        match converter {
-            HeaderConverter::Simple => Ok(self.simple_header(bytes)),
-            HeaderConverter::As(Converter::String) => {
-                check_utf8(bytes).map_err(|error| error.to_string())?;
-                Ok((SchemaId::OPTIONAL_STRING, self.keep_payload(Tag::String, bytes)))
-            }
-            HeaderConverter::As(Converter::Bytes) => {
-                Ok((SchemaId::OPTIONAL_BYTES, self.keep_payload(Tag::Bytes, bytes)))
+        let (schema, payload) = match converter {
+            HeaderConverter::Simple => return self.read_simple(bytes, schemas),
+            HeaderConverter::As(Converter::Json { schemas: false }) if is_blank(bytes) => {
+                return Ok((SchemaId::NONE, Source::NULL));
             }
             HeaderConverter::As(Converter::Json { schemas: enveloped }) => {
-                let text = std::str::from_utf8(bytes).map_err(|_| "not JSON: not UTF-8".to_owned())?;
-                let (schema, payload) = match enveloped {
+                let text = json_text(bytes)?;
+                match enveloped {
                     true => {
                         let slots = self.slots.len();
                         let envelope = self.envelope(Side::Value, bytes, schemas);
@@ -166,56 +128,17 @@ impl<'a> View<'a> {
                         (schema, &text[root.start as usize..root.end as usize])
                     }
                     false => (SchemaId::NONE, text),
-                };
-                let tree = match schemas.get(schema) {
-                    Some(schema) => crate::Value::from_json_with(payload, schema, &self.options),
-                    None => crate::Value::from_json(payload),
-                };
-                let tree = tree.map_err(|error| error.to_string())?;
-                Ok((schema, self.keep_tree(tree)))
+                }
             }
-        }
-    }
-
-    /// Connect's `Values.parseString` for null, booleans and numbers; any other text is a string.
-    fn simple_header(&mut self, bytes: &[u8]) -> (SchemaId, Source) {
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return (SchemaId::BYTES, self.keep_payload(Tag::Bytes, bytes));
+            HeaderConverter::As(Converter::JsonOf(schema)) => (schema, json_text(bytes)?),
+            HeaderConverter::As(converter) => return self.read_plain(bytes, converter),
         };
-        match text {
-            "null" => return (SchemaId::NONE, Source::NULL),
-            "true" | "false" => {
-                return (SchemaId::BOOLEAN, Source::fixed(Tag::Boolean, i64::from(text == "true")));
-            }
-            _ => {}
-        }
-        if crate::number::is_json_number(bytes) {
-            if let Ok(integer) = text.parse::<i64>() {
-                let (schema, tag) = if i8::try_from(integer).is_ok() {
-                    (SchemaId::INT8, Tag::Int8)
-                } else if i16::try_from(integer).is_ok() {
-                    (SchemaId::INT16, Tag::Int16)
-                } else if i32::try_from(integer).is_ok() {
-                    (SchemaId::INT32, Tag::Int32)
-                } else {
-                    (SchemaId::INT64, Tag::Int64)
-                };
-                return (schema, Source::fixed(tag, integer));
-            }
-            // A fraction is a float32 wherever that is finite, even if digits are lost: that is what Connect does.
-            if let Ok(float) = text.parse::<f32>()
-                && float.is_finite()
-            {
-                let source = Source::Fixed { tag: Tag::Float32, bits: u64::from(float.to_bits()) };
-                return (SchemaId::FLOAT32, source);
-            }
-            if let Ok(float) = text.parse::<f64>()
-                && float.is_finite()
-            {
-                return (SchemaId::FLOAT64, Source::Fixed { tag: Tag::Float64, bits: float.to_bits() });
-            }
-        }
-        (SchemaId::STRING, self.keep_payload(Tag::String, bytes))
+        let tree = match schemas.get(schema) {
+            Some(schema) => crate::Value::from_json_with(payload, schema, self.options()),
+            None => crate::Value::from_json(payload),
+        };
+        let tree = tree.map_err(|error| error.to_string())?;
+        Ok((schema, self.keep_tree(tree)))
     }
 
     pub(super) fn keep_payload(&mut self, tag: Tag, bytes: &[u8]) -> Source {
@@ -224,27 +147,44 @@ impl<'a> View<'a> {
         Source::Payload { base: Base::Heap, tag, start, end: self.heap.len() as u32 }
     }
 
-    fn decode_json(
+    fn decode(
         &mut self,
         side: Side,
         bytes: &'a [u8],
-        enveloped: bool,
+        converter: Converter,
         schemas: &mut SchemaTable,
     ) -> Result<(Body, SchemaId), String> {
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok((Body::Whole(Source::NULL), SchemaId::NONE));
-        }
-        let slots = self.slots.len();
-        if !enveloped {
-            let root = self.workspace.scanner.index(bytes, &mut self.slots).map_err(|error| error.to_string())?;
-            return Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE));
-        }
-        let (schema, root) = self.envelope(side, bytes, schemas).inspect_err(|_| self.slots.truncate(slots))?;
-        match schemas.get(schema) {
-            None => Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE)),
-            Some(tree) => {
-                let tree = Arc::clone(tree);
+        match converter {
+            Converter::Json { schemas: false } => {
+                if is_blank(bytes) {
+                    return Ok((Body::Whole(Source::NULL), SchemaId::NONE));
+                }
+                let slots = self.slots.len();
+                let root = self.workspace.scanner.index(bytes, &mut self.slots).map_err(|error| error.to_string())?;
+                Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE))
+            }
+            Converter::Json { schemas: true } => {
+                let slots = self.slots.len();
+                let (schema, root) = self.envelope(side, bytes, schemas).inspect_err(|_| self.slots.truncate(slots))?;
+                match schemas.get(schema) {
+                    None => Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE)),
+                    Some(tree) => {
+                        let tree = Arc::clone(tree);
+                        Ok((self.typed_body(side, bytes, root, slots, schema, &tree)?, schema))
+                    }
+                }
+            }
+            Converter::JsonOf(schema) => {
+                let slots = self.slots.len();
+                let root = self.workspace.scanner.index(bytes, &mut self.slots).map_err(|error| error.to_string())?;
+                let Some(tree) = schemas.get(schema).cloned() else {
+                    return Ok((self.json_body(Base::Original(side), root, slots), SchemaId::NONE));
+                };
                 Ok((self.typed_body(side, bytes, root, slots, schema, &tree)?, schema))
+            }
+            _ => {
+                let (schema, source) = self.read_plain(bytes, converter)?;
+                Ok((Body::Whole(source), schema))
             }
         }
     }
@@ -412,9 +352,10 @@ impl<'a> View<'a> {
     /// Why an object of this layout does not fit its schema, if it lacks a field that it must have.
     pub(super) fn missing_field(&self, layout: LayoutId, schema: &Schema) -> Option<String> {
         let layout = self.layouts.get(layout);
+        let defaults = self.options().replace_null_with_default;
         schema.fields().iter().find_map(|field| {
             let there = || layout.fields.iter().any(|own| self.name(own.name) == field.name);
-            if field.schema.optional || field.schema.default.is_some() || there() {
+            if field.schema.optional || (defaults && field.schema.default.is_some()) || there() {
                 return None;
             }
             let kind = field.schema.kind.connect_name();
@@ -437,14 +378,14 @@ impl<'a> View<'a> {
             return Ok(if value == b"null" { Source::NULL } else { Source::Json { base, start, end } });
         }
         let value = std::str::from_utf8(value).map_err(|_| "not UTF-8".to_owned())?;
-        let tree = crate::Value::from_json_with(value, schema, &self.options).map_err(|error| error.to_string())?;
+        let tree = crate::Value::from_json_with(value, schema, self.options()).map_err(|error| error.to_string())?;
         Ok(self.keep_tree(tree))
     }
 
     /// The layout of the objects of a shape that have a schema: only the schema's fields, with defaults for those that
     /// are not there.
     fn layout_of_schema(&mut self, shape: ShapeId, id: SchemaId, schema: &Arc<Schema>) -> LayoutId {
-        if let Some(layout) = self.typed_layouts.get(&(shape, id)) {
+        if let Some(layout) = self.typed_layouts[self.role].get(&(shape, id)) {
             return *layout;
         }
         let plain = self.layouts.of_shape(shape, &self.workspace.scanner.shapes);
@@ -461,22 +402,29 @@ impl<'a> View<'a> {
             if layout.position(name).is_some() {
                 continue;
             }
-            if let Some(default) = &own.schema.default {
+            if let Some(default) = own.schema.default.as_ref().filter(|_| self.options().replace_null_with_default) {
                 let source = self.keep_tree(default.clone());
                 layout.set(name, Origin::Constant(source), Some(Arc::clone(&own.schema)));
             }
         }
         let layout = self.layouts.add(layout);
-        self.typed_layouts.insert((shape, id), layout);
+        self.typed_layouts[self.role].insert((shape, id), layout);
         layout
     }
 }
 
-/// The schema that Connect's converters give to a message without bytes, and to text and bytes.
-fn plain_schema(converter: Converter) -> SchemaId {
+/// Blank bytes are null to JSON without schemas.
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_whitespace)
+}
+
+fn json_text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| "not JSON: not UTF-8".to_owned())
+}
+
+fn null_header_schema(converter: HeaderConverter) -> SchemaId {
     match converter {
-        Converter::String => SchemaId::OPTIONAL_STRING,
-        Converter::Bytes => SchemaId::OPTIONAL_BYTES,
-        Converter::Json { .. } => SchemaId::NONE,
+        HeaderConverter::Simple => SchemaId::NONE,
+        HeaderConverter::As(converter) => null_schema(converter),
     }
 }

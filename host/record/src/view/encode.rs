@@ -6,16 +6,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
+use super::convert::{self, Converter, HeaderConverter};
 use super::layout::{LayoutId, Origin};
 use super::nodes::NameCache;
 use super::plan::Side;
 use super::source::{Base, Source};
-use super::{Body, Converter, Failure, FailureKind, Form, HeaderConverter, Rows, Stage, View};
+use super::{Body, Failure, FailureKind, Form, Rows, Stage, View};
 use crate::batch::{BatchWriter, Encoding};
 use crate::json::text::write_string;
+use crate::schema::Kind;
 use crate::tlv::Tag;
 use crate::{Schema, SchemaId, SchemaTable, Value};
 
@@ -88,7 +87,10 @@ impl View<'_> {
         if !self.is_live(record) {
             return Written::Failed;
         }
-        match self.convert(record, side, converter, schemas, out) {
+        self.act_for(stage(side));
+        let converted = self.convert(record, side, converter, schemas, out);
+        self.act_for(Stage::Transformation);
+        match converted {
             Ok(true) => Written::Bytes(start..out.len()),
             Ok(false) => {
                 out.truncate(start);
@@ -118,29 +120,11 @@ impl View<'_> {
         let is_null = matches!(body, Body::Whole(source) if self.is_null(record, source));
         match converter {
             Converter::String if is_null => Ok(false),
-            Converter::String => match body {
-                Body::Whole(source) => self.write_plain_text(record, source, schemas.get(schema), out).map(|()| true),
-                Body::Fields { .. } => self.write_json(record, side, schemas, out).map(|()| true),
-            },
-            Converter::Bytes if is_null => Ok(false),
-            Converter::Bytes => match body {
-                Body::Whole(Source::Payload { base, tag: Tag::Bytes, start, end }) => {
-                    out.extend_from_slice(self.bytes(record, base, start, end));
-                    Ok(true)
-                }
-                Body::Whole(source) => match self.tree(record, source, schemas.get(schema)) {
-                    Value::Bytes(bytes) => {
-                        out.extend_from_slice(&bytes);
-                        Ok(true)
-                    }
-                    other => Err(not_bytes(schemas.get(schema), other.java_class())),
-                },
-                Body::Fields { .. } => Err(not_bytes(schemas.get(schema), "java.util.HashMap")),
-            },
+            Converter::Bytes if is_null && (schema == SchemaId::NONE || schema.is_bytes()) => Ok(false),
             // As in Connect: null without a schema is null, null with one is JSON's null.
-            Converter::Json { .. } if is_null && schema == SchemaId::NONE => Ok(false),
+            Converter::Json { .. } | Converter::JsonOf(_) if is_null && schema == SchemaId::NONE => Ok(false),
             Converter::Json { schemas: false } => self.write_json(record, side, schemas, out).map(|()| true),
-            Converter::Json { schemas: true } => {
+            Converter::Json { schemas: true } | Converter::JsonOf(_) => {
                 out.extend_from_slice(b"{\"schema\":");
                 match schemas.text(schema) {
                     Some(text) => out.extend_from_slice(text.as_bytes()),
@@ -151,39 +135,41 @@ impl View<'_> {
                 out.push(b'}');
                 Ok(true)
             }
+            _ => match body {
+                Body::Whole(source) => self.write_plain(record, source, schemas.get(schema), converter, out),
+                Body::Fields { .. } => {
+                    let tree = self.fields_tree(record, side);
+                    convert::write(converter, &tree, schemas.get(schema).map(Arc::as_ref), out)
+                }
+            },
         }
     }
 
-    /// Writes a scalar as Java's `toString` would, by and large; bytes as base64 and structures as JSON, where Java's text
-    /// would be of no use to anybody.
-    fn write_plain_text(
+    /// Writes a value with a converter other than JSON; false for null. Text and bytes are copied, numbers keep the digits
+    /// they came with; the rest goes through a tree.
+    fn write_plain(
         &self,
         record: usize,
         source: Source,
         schema: Option<&Arc<Schema>>,
+        converter: Converter,
         out: &mut Vec<u8>,
-    ) -> Result<()> {
-        match source {
-            Source::Payload { base, tag: Tag::String, start, end } => {
+    ) -> Result<bool> {
+        match (converter, source) {
+            (Converter::String, Source::Payload { base, tag: Tag::String, start, end })
+            | (Converter::Bytes, Source::Payload { base, tag: Tag::Bytes, start, end })
+                if schema.is_none_or(|schema| converter == Converter::String || schema.kind == Kind::Bytes) =>
+            {
                 out.extend_from_slice(self.bytes(record, base, start, end));
-                Ok(())
+                Ok(true)
             }
-            Source::Payload { base, tag: Tag::Bytes, start, end } => {
-                write_base64(self.bytes(record, base, start, end), out);
-                Ok(())
-            }
-            Source::Json { base, start, end } if self.bytes(record, base, start, end).first() != Some(&b'"') => {
+            (Converter::String, Source::Json { base, start, end })
+                if matches!(self.bytes(record, base, start, end).first(), Some(b'-' | b'0'..=b'9' | b't' | b'f')) =>
+            {
                 out.extend_from_slice(self.bytes(record, base, start, end));
-                Ok(())
+                Ok(true)
             }
-            source => {
-                match self.tree(record, source, schema) {
-                    Value::String(text) => out.extend_from_slice(text.as_bytes()),
-                    Value::Bytes(bytes) => write_base64(&bytes, out),
-                    tree => tree.write_json(out),
-                }
-                Ok(())
-            }
+            _ => convert::write(converter, &self.tree(record, source, schema), schema.map(Arc::as_ref), out),
         }
     }
 
@@ -212,7 +198,7 @@ impl View<'_> {
     }
 
     fn write_fields(&self, record: usize, layout: LayoutId, slots: u32, form: Form, out: &mut Vec<u8>) -> Result<()> {
-        let Some(Some(splice)) = self.splices.get(layout.0 as usize) else { return Ok(()) };
+        let Some(Some(splice)) = self.splices[self.role].get(layout.0 as usize) else { return Ok(()) };
         if let Some(error) = &splice.error {
             return Err(error.clone());
         }
@@ -272,10 +258,11 @@ impl View<'_> {
     fn prepare_splice(&mut self, id: LayoutId, form: Form, schemas: &SchemaTable) {
         let json = matches!(form, Form::Json(_));
         let at = id.0 as usize;
-        if self.splices.len() <= at {
-            self.splices.resize_with(self.layouts.len(), || None);
+        let splices = &mut self.splices[self.role];
+        if splices.len() <= at {
+            splices.resize_with(self.layouts.len(), || None);
         }
-        if self.splices[at].is_some() {
+        if splices[at].is_some() {
             return;
         }
         let layout = self.layouts.get(id);
@@ -303,14 +290,14 @@ impl View<'_> {
                     splice.text.push(b',');
                 }
                 append_name(&own.name, &mut splice.text);
-                let written = Value::Null.write_connect_json(Some(&own.schema), &self.options, &mut splice.text);
+                let written = Value::Null.write_connect_json(Some(&own.schema), self.options(), &mut splice.text);
                 if let Err(error) = written {
                     splice.error = Some(format!("field \"{}\": {error}", own.name));
                 }
             }
         }
         splice.rest = rest..splice.text.len();
-        self.splices[at] = Some(splice);
+        self.splices[self.role][at] = Some(splice);
     }
 
     /// Appends the JSON text of a value.
@@ -356,7 +343,7 @@ impl View<'_> {
             }
             source => {
                 let tree = self.tree(record, source, schema);
-                tree.write_connect_json(schema.map(Arc::as_ref), &self.options, out).map_err(|error| error.to_string())
+                tree.write_connect_json(schema.map(Arc::as_ref), self.options(), out).map_err(|error| error.to_string())
             }
         }
     }
@@ -368,7 +355,10 @@ impl View<'_> {
         converter: HeaderConverter,
         schemas: &SchemaTable,
     ) -> Option<Vec<WrittenHeader<'_>>> {
-        match self.convert_headers(record, converter, schemas) {
+        self.act_for(Stage::HeaderConverter);
+        let converted = self.convert_headers(record, converter, schemas);
+        self.act_for(Stage::Transformation);
+        match converted {
             Ok(values) => {
                 let (first, _) = self.header_ranges[record];
                 let headers = &self.headers[first as usize..];
@@ -393,24 +383,22 @@ impl View<'_> {
         converter: HeaderConverter,
         schemas: &SchemaTable,
     ) -> Result<Vec<Option<Vec<u8>>>> {
-        let (first, end) = self.header_ranges[record];
-        let mut values = Vec::with_capacity((end - first) as usize);
-        for header in &self.headers[first as usize..end as usize] {
+        let headers = self.headers_of(record);
+        let mut values = Vec::with_capacity(headers.len());
+        for header in headers {
             let schema = schemas.get(header.schema);
             let is_null = self.is_null(record, header.source);
             let mut out = Vec::new();
-            match converter {
-                HeaderConverter::Simple | HeaderConverter::As(Converter::String) if is_null => {}
-                HeaderConverter::Simple | HeaderConverter::As(Converter::String) => {
-                    self.write_plain_text(record, header.source, schema, &mut out)?;
+            let is_there = match converter {
+                HeaderConverter::Simple => {
+                    let tree = self.tree(record, header.source, schema);
+                    convert::write_simple(&tree, schema.map(Arc::as_ref), &mut out)
                 }
-                HeaderConverter::As(Converter::Bytes) if is_null => {}
-                HeaderConverter::As(Converter::Bytes) => match self.tree(record, header.source, schema) {
-                    Value::Bytes(bytes) => out = bytes,
-                    other => return Err(not_bytes(schema, other.java_class())),
-                },
-                HeaderConverter::As(Converter::Json { .. }) if is_null && schema.is_none() => {}
-                HeaderConverter::As(Converter::Json { schemas: enveloped }) => {
+                HeaderConverter::As(Converter::Json { .. } | Converter::JsonOf(_)) if is_null && schema.is_none() => {
+                    false
+                }
+                HeaderConverter::As(converter @ (Converter::Json { .. } | Converter::JsonOf(_))) => {
+                    let enveloped = converter != Converter::Json { schemas: false };
                     if enveloped {
                         out.extend_from_slice(b"{\"schema\":");
                         out.extend_from_slice(schemas.text(header.schema).map_or("null", |text| text).as_bytes());
@@ -420,10 +408,13 @@ impl View<'_> {
                     if enveloped {
                         out.push(b'}');
                     }
+                    true
                 }
-            }
-            let keeps_null = matches!(converter, HeaderConverter::As(Converter::Json { .. })) && schema.is_some();
-            values.push(if is_null && !keeps_null { None } else { Some(out) });
+                HeaderConverter::As(converter) => {
+                    self.write_plain(record, header.source, schema, converter, &mut out)?
+                }
+            };
+            values.push(is_there.then_some(out));
         }
         Ok(values)
     }
@@ -545,7 +536,9 @@ impl View<'_> {
                 self.check_depth(record, side)?;
                 if let Body::Fields { layout, form, .. } = self.sides[side as usize][record].body {
                     self.prepare_splice(layout, form, schemas);
-                    if let Some(Some(Splice { error: Some(error), .. })) = self.splices.get(layout.0 as usize) {
+                    if let Some(Some(Splice { error: Some(error), .. })) =
+                        self.splices[self.role].get(layout.0 as usize)
+                    {
                         return Err(error.clone());
                     }
                 }
@@ -572,26 +565,9 @@ pub(super) fn stage(side: Side) -> Stage {
     }
 }
 
-fn not_bytes(schema: Option<&Arc<Schema>>, class: &str) -> String {
-    match schema {
-        Some(schema) if schema.kind != crate::schema::Kind::Bytes => {
-            format!("Invalid schema type for ByteArrayConverter: {}", schema.kind.connect_name())
-        }
-        _ => format!("ByteArrayConverter is not compatible with objects of type class {class}"),
-    }
-}
-
 fn append_name(name: &str, text: &mut Vec<u8>) -> Range<usize> {
     let start = text.len();
     write_string(name, text);
     text.push(b':');
     start..text.len()
-}
-
-pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-    // The buffer has exactly the size that the encoding needs.
-    let written = BASE64.encode_slice(bytes, &mut out[start..]).unwrap_or(0);
-    out.truncate(start + written);
 }

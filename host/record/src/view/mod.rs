@@ -14,6 +14,7 @@
 
 mod apply;
 mod collect;
+mod convert;
 mod copy;
 mod decode;
 mod defaults;
@@ -25,6 +26,7 @@ mod plan;
 mod read;
 mod source;
 mod structure;
+mod trees;
 mod typed;
 
 #[cfg(test)]
@@ -37,11 +39,13 @@ use crate::json::{NameId, Scanner, ShapeId, Slot};
 use crate::value::JsonOptions;
 use crate::{SchemaId, Value};
 pub use apply::{NotApplied, Reshaped, Reshapes};
-pub use decode::{Converter, Converters, HeaderConverter, Message};
+pub use convert::{Converter, Converters, HeaderConverter, Number};
+pub use decode::Message;
 pub use encode::{Written, WrittenHeader};
 use layout::{LayoutId, Layouts};
 pub use plan::{Column, Place, Plan, Rows, Side};
 use source::{Base, Source};
+pub use trees::Tree;
 
 /// What outlives a batch: the dictionary of names and shapes, and the schemas of envelopes by their text. Each view takes
 /// one and gives it back.
@@ -142,7 +146,10 @@ struct Original {
 /// A batch of records, their edits and what became of them. Records keep their index, whatever happens to them.
 pub struct View<'a> {
     workspace: Workspace,
-    options: JsonOptions,
+    /// Of the JsonConverters of values, keys and headers.
+    options: [JsonOptions; 3],
+    /// Whose options hold: always the first where all are alike.
+    role: usize,
 
     states: Vec<State>,
     failures: HashMap<u32, Failure>,
@@ -166,8 +173,8 @@ pub struct View<'a> {
     header_ranges: Vec<(u32, u32)>,
 
     layouts: Layouts,
-    typed_layouts: HashMap<(ShapeId, SchemaId), LayoutId>,
-    splices: Vec<Option<encode::Splice>>,
+    typed_layouts: [HashMap<(ShapeId, SchemaId), LayoutId>; 3],
+    splices: [Vec<Option<encode::Splice>>; 3],
     /// What edits have set, by column and record.
     overlay: Vec<Vec<Source>>,
     heap: Vec<u8>,
@@ -179,13 +186,14 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// An empty view. `options` are those of the JsonConverter.
+    /// An empty view. `options` are those of the JsonConverter, whichever part it is for.
     pub fn new(mut workspace: Workspace, options: JsonOptions) -> View<'a> {
         workspace.scanner.shapes.forget();
         let spare = std::mem::take(&mut workspace.spare);
         View {
             workspace,
-            options,
+            options: [options; 3],
+            role: 0,
             states: spare.states,
             failures: HashMap::new(),
             topic_names: Vec::new(),
@@ -200,14 +208,36 @@ impl<'a> View<'a> {
             headers: Vec::new(),
             header_ranges: spare.header_ranges,
             layouts: Layouts::default(),
-            typed_layouts: HashMap::new(),
-            splices: Vec::new(),
+            typed_layouts: Default::default(),
+            splices: Default::default(),
             overlay: Vec::new(),
             heap: spare.heap,
             trees: Vec::new(),
             names: Vec::new(),
             members: Vec::new(),
         }
+    }
+
+    /// The same view with options of their own for keys and headers.
+    #[must_use]
+    pub fn with_options(mut self, key: JsonOptions, header: JsonOptions) -> View<'a> {
+        self.options[1..].copy_from_slice(&[key, header]);
+        self
+    }
+
+    /// The options that hold now.
+    fn options(&self) -> &JsonOptions {
+        &self.options[self.role]
+    }
+
+    /// Lets the options of a part hold. Where they are those of values, so that everything kept for them serves too.
+    fn act_for(&mut self, stage: Stage) {
+        let role = match stage {
+            Stage::ValueConverter | Stage::Transformation => 0,
+            Stage::KeyConverter => 1,
+            Stage::HeaderConverter => 2,
+        };
+        self.role = if self.options[role] == self.options[0] { 0 } else { role };
     }
 
     /// Gives back what the next view needs.

@@ -86,7 +86,7 @@ impl<'a> View<'a> {
     }
 
     /// Makes the values of a record fit the schema that its source named.
-    fn check_schema(&mut self, record: usize, side: Side, schema: &Arc<Schema>) -> Result<(), String> {
+    pub(super) fn check_schema(&mut self, record: usize, side: Side, schema: &Arc<Schema>) -> Result<(), String> {
         let part = &self.sides[side as usize][record];
         let id = part.schema;
         let body = match part.body {
@@ -161,7 +161,7 @@ impl<'a> View<'a> {
 
     /// The layout of structs of nodes: as they came, each field with its schema if the schema has it.
     fn layout_of_nodes(&mut self, shape: ShapeId, id: SchemaId, schema: &Arc<Schema>) -> LayoutId {
-        if let Some(layout) = self.typed_layouts.get(&(shape, id)) {
+        if let Some(layout) = self.typed_layouts[self.role].get(&(shape, id)) {
             return *layout;
         }
         let plain = self.layouts.of_shape(shape, &self.workspace.scanner.shapes);
@@ -172,7 +172,7 @@ impl<'a> View<'a> {
             field.schema = schema.field(name).map(|own| Arc::clone(&own.schema));
         }
         let layout = self.layouts.add(layout);
-        self.typed_layouts.insert((shape, id), layout);
+        self.typed_layouts[self.role].insert((shape, id), layout);
         layout
     }
 

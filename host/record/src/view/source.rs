@@ -84,7 +84,7 @@ impl<'a> View<'a> {
                 let text = std::str::from_utf8(text).unwrap_or("null");
                 let tree = Value::from_json(text).unwrap_or(Value::Null);
                 match schema {
-                    Some(schema) => tree.to_typed(schema, &self.options).unwrap_or(Value::Null),
+                    Some(schema) => tree.to_typed(schema, self.options()).unwrap_or(Value::Null),
                     None => tree,
                 }
             }

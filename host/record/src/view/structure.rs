@@ -54,17 +54,6 @@ impl View<'_> {
         }
     }
 
-    fn fields_tree(&self, record: usize, side: Side) -> Value {
-        let part = &self.sides[side as usize][record];
-        let Body::Fields { layout, slots, form, .. } = part.body else { return Value::Null };
-        let fields = self.layouts.get(layout).fields.iter().map(|field| {
-            let source = self.resolve(record, field.origin, slots, form);
-            (self.name(field.name).to_owned(), self.tree(record, source, field.schema.as_ref()))
-        });
-        let members: Members = fields.collect();
-        if part.schema == SchemaId::NONE { Value::Map(members) } else { Value::Struct(members) }
-    }
-
     /// The body of a value that takes the whole place of a record.
     fn body_of(&mut self, record: usize, source: Source, id: SchemaId, schemas: &SchemaTable) -> Body {
         let schema = schemas.get(id).cloned();

@@ -579,16 +579,16 @@ fn strings_and_bytes_pass_through_every_converter() {
     }
     expect![[r#"
         String to String: - => a"b
-        String to Bytes: failed in ValueConverter: Invalid schema type for ByteArrayConverter: STRING
+        String to Bytes: failed in KeyConverter: Invalid schema type for ByteArrayConverter: STRING
         String to Json { schemas: false }: null => "a\"b"
         String to Json { schemas: true }: {"schema":{"type":"string","optional":true},"payload":null} => {"schema":{"type":"string","optional":true},"payload":"a\"b"}
         Bytes to String: - => Qf8=
         Bytes to Bytes: - => A�
         Bytes to Json { schemas: false }: null => "Qf8="
         Bytes to Json { schemas: true }: {"schema":{"type":"bytes","optional":true},"payload":null} => {"schema":{"type":"bytes","optional":true},"payload":"Qf8="}
-        String to String: failed in ValueConverter: not text: byte 0 is not UTF-8
-        String to Bytes: failed in ValueConverter: not text: byte 0 is not UTF-8
-        String to Json { schemas: false }: failed in ValueConverter: not text: byte 0 is not UTF-8
-        String to Json { schemas: true }: failed in ValueConverter: not text: byte 0 is not UTF-8
+        String to String: - => �
+        String to Bytes: failed in KeyConverter: Invalid schema type for ByteArrayConverter: STRING
+        String to Json { schemas: false }: null => "�"
+        String to Json { schemas: true }: {"schema":{"type":"string","optional":true},"payload":null} => {"schema":{"type":"string","optional":true},"payload":"�"}
     "#]].assert_eq(&lines);
 }

@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crate::Schema;
 use crate::json::scan::{skip_space, value};
 use crate::number::is_integral;
-use crate::schema::Kind;
+use crate::schema::{Kind, Logical};
+use crate::value::DAY_MILLIS;
 
 /// True only if reading `text` as `schema` gives a value that would be written as `text` again, but for white space,
 /// escapes and the digits of numbers. Where it is false the text may still be readable (a default that is missing, a
@@ -19,6 +20,7 @@ pub(super) fn fits(text: &[u8], schema: &Schema) -> bool {
     if schema.name.is_some() && schema.logical().is_some() {
         return match schema.kind {
             // Decimals have two forms; dates and times are integers of their type.
+            Kind::Int32 if schema.logical() == Some(Logical::Time) => integer(text, 0, DAY_MILLIS),
             Kind::Int32 => integer(text, i64::from(i32::MIN), i64::from(i32::MAX)),
             Kind::Int64 => integer(text, i64::MIN, i64::MAX),
             _ => false,
@@ -49,6 +51,8 @@ pub(super) fn fits(text: &[u8], schema: &Schema) -> bool {
                 })
                 && found == fields.len()
         }
+        // Only header values have such a schema, and those are trees.
+        Kind::Any => false,
     }
 }
 

@@ -41,7 +41,7 @@ impl Command {
 }
 
 /// The component in a file.
-fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path)
         .map_err(|error| Failure::usage(format!("the component \"{}\" cannot be read", path.display())).detail(error))
 }
