@@ -299,8 +299,9 @@ fn a_record_that_no_converter_reads_fails_the_task_or_is_a_dead_letter() {
     assert_eq!(read(&stage.broker.address().to_string(), "dead"), [("{".to_owned(), String::new())]);
 }
 
-/// Any failures in any order, with kills in between. A seed is printed with what it broke.
+/// Any failures in any order, with kills in between. The seed is printed, and `SEED` sets it.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test that is to be repeated is told its seed")]
 fn whatever_fails_and_whenever_it_is_killed_nothing_is_lost() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     eprintln!("SEED={seed}");
