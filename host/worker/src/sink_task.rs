@@ -24,6 +24,7 @@ use tidegate_kafka::{
 use tidegate_record::batch::{self, BatchWriter};
 use tidegate_record::view::{Message, View, Workspace};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::chain::Chain;
 use crate::connector::failure;
@@ -240,6 +241,7 @@ impl SinkTask {
     /// One time round: commands, then records or whatever else the consumer brings, then what is due by time.
     fn turn(&mut self) -> Step<()> {
         self.obey()?;
+        self.recover()?;
         match self.consumer.poll(self.batch_records, POLL_WAIT)? {
             Polled::Records(batch) if batch.is_empty() => drop(self.settle(Patience::Endless)?),
             Polled::Records(batch) => self.deliver(batch)?,
@@ -271,7 +273,13 @@ impl SinkTask {
         if self.control.is_killed() {
             return Err(End::Killed);
         }
-        while let Ok(command) = self.control.commands.try_recv() {
+        loop {
+            let command = match self.control.commands.try_recv() {
+                Ok(command) => command,
+                Err(TryRecvError::Empty) => return Ok(()),
+                // Every handle is gone: nobody wants the task any more.
+                Err(TryRecvError::Disconnected) => return Err(End::Stopped),
+            };
             match command {
                 Command::Pause(reply) => {
                     self.settle(Patience::Endless)?;
@@ -291,7 +299,6 @@ impl SinkTask {
                 }
             }
         }
-        Ok(())
     }
 
     /// Lets the consumer read what neither the operator nor the guest holds back.

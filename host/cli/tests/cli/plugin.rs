@@ -136,3 +136,29 @@ fn a_plugin_is_pushed_used_in_a_chain_and_there_again_after_a_crash() {
     until("the plugin is there again", || lines(&place.path("out.txt")).iter().any(|line| line == last));
     assert_eq!(dev.terminate(), Some(0));
 }
+
+#[test]
+fn a_topic_is_written_and_read_by_the_converter_of_a_plugin() {
+    let place = Place::new();
+    let component = build(&place, concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/rust/examples/hello-converter"));
+    place.write("in.txt", "a,b\nc\n");
+    let (dev, url) = start(&place);
+    tidegate(&place, &["plugin", "push", &component, "--url", &url]);
+    // A line is text; hoisted it has a field, which a form can have.
+    create(
+        &url,
+        json!({"name": "in", "config": {
+        "connector.class": "FileStreamSource", "file": "in.txt", "topic": "forms", "value.converter": "HelloConverter",
+        "transforms": "h", "transforms.h.type": "HoistField$Value", "transforms.h.field": "x"}}),
+    );
+    let sink = |name: &str, converter: &str| {
+        json!({"name": name, "config": {"connector.class": "FileStreamSink", "topics": "forms",
+            "file": format!("{name}.txt"), "value.converter": converter}})
+    };
+    create(&url, sink("raw", "StringConverter"));
+    create(&url, sink("read", "HelloConverter"));
+    until("both files are there", || ["raw.txt", "read.txt"].iter().all(|name| lines(&place.path(name)).len() == 2));
+    assert_eq!(lines(&place.path("raw.txt")), ["x=a%2Cb", "x=c"]);
+    assert_eq!(lines(&place.path("read.txt")), [r#"{"x":"a,b"}"#, r#"{"x":"c"}"#]);
+    assert_eq!(dev.terminate(), Some(0));
+}
