@@ -6,8 +6,11 @@
 //! after a lost connection, the consumer is rewound, and whoever has a batch in hand drops it ([`Flow::Rewound`]): it is
 //! read again.
 
+mod convert;
 mod delivery;
+mod group;
 mod positions;
+mod recovery;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,14 +18,11 @@ use std::time::{Duration, Instant};
 
 use tidegate_config::Encoding;
 use tidegate_config::connector::{Direction, Topics};
-use tidegate_engine::{CallError, InstanceSpec, Outcome, Payload, Position, SinkInstance, SinkRequest};
+use tidegate_engine::{CallError, InstanceSpec, Outcome, Payload, SinkInstance, SinkRequest};
 use tidegate_herder::{Failure, Instance, Reporter, TaskSpec};
-use tidegate_kafka::{
-    Consumer, KafkaError, MessageBatch, PartitionOffset, Polled, Rebalance, RebalanceKind, StartOffset, Subscription,
-    Timestamp, TopicPartition,
-};
+use tidegate_kafka::{Consumer, KafkaError, MessageBatch, PartitionOffset, Polled, Subscription};
 use tidegate_record::batch::{self, BatchWriter};
-use tidegate_record::view::{Message, View, Workspace};
+use tidegate_record::view::Workspace;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -37,6 +37,7 @@ use crate::payload;
 use crate::plan::ConnectorPlan;
 use crate::policy::Backoff;
 use crate::shared::Shared;
+use crate::sink_task::convert::{fill, kafka_partitions, kafka_positions, positions_after};
 use crate::sink_task::delivery::{Delivered, Put, Records, UnderWay, letter};
 use crate::sink_task::positions::Positions;
 
@@ -460,131 +461,6 @@ impl SinkTask {
         Ok(outcome.rejected.len())
     }
 
-    /// Waits before a call is made again, staying a member of the group and open to commands. Rewound: the assignment
-    /// changed, or something was read that has to be read again.
-    fn back_off(&mut self, backoff: &mut Backoff, asked: Duration) -> Step<Flow> {
-        let max = Duration::from_millis(self.plan.config.errors.retry_delay_max_ms);
-        let until = Instant::now() + backoff.next(asked, max, fastrand::f64());
-        let mut flow = Flow::On;
-        self.consumer.pause(&self.consumer.assignment()?)?;
-        while Instant::now() < until {
-            self.obey()?;
-            let wait = POLL_WAIT.min(until.saturating_duration_since(Instant::now()));
-            match self.consumer.poll(1, wait)? {
-                Polled::Records(batch) if batch.is_empty() => {}
-                Polled::Records(batch) => {
-                    self.note_read(&batch);
-                    flow = Flow::Rewound;
-                }
-                Polled::Rebalance(rebalance) => {
-                    self.rebalance(rebalance)?;
-                    self.consumer.pause(&self.consumer.assignment()?)?;
-                    flow = Flow::Rewound;
-                }
-                Polled::EndOfPartition { .. } => {}
-                Polled::Trouble(error) => tracing::warn!(task = self.name, "{error}"),
-            }
-        }
-        self.read_on()?;
-        Ok(flow)
-    }
-
-    /// Reads on from these offsets.
-    fn seek(&mut self, targets: &[PartitionOffset]) -> Step<()> {
-        if targets.is_empty() {
-            return Ok(());
-        }
-        while let Err(error) = self.consumer.seek(targets, KAFKA_TIMEOUT) {
-            if !error.is_retriable() {
-                return Err(error.into());
-            }
-            tracing::warn!(task = self.name, "reading on from earlier offsets takes another attempt: {error}");
-            self.obey()?;
-        }
-        Ok(())
-    }
-
-    /// The guest has to be replaced; [`SinkTask::recover`] does so.
-    fn lose(&mut self, error: CallError) {
-        self.guest = None;
-        self.lost = Some(error);
-    }
-
-    /// Where the connection to the target is lost: a new guest, as soon as one can be had, is given everything that is
-    /// not durable.
-    fn recover(&mut self) -> Step<()> {
-        let mut backoff = Backoff::default();
-        while let Some(lost) = self.lost.take() {
-            let after = match &lost {
-                CallError::Retriable { after, .. } => *after,
-                CallError::ConnectionLost(_) | CallError::Unavailable(_) => Duration::ZERO,
-                error => return Err(failure(error).into()),
-            };
-            tracing::warn!(task = self.name, "the target is connected to again: {lost}");
-            self.metrics.retried();
-            self.back_off(&mut backoff, after)?;
-            match self.new_guest()? {
-                Ok((guest, opened)) => {
-                    self.guest = Some(guest);
-                    let (targets, _) = self.positions.restart(&opened);
-                    self.seek(&targets)?;
-                }
-                Err(error) => self.lost = Some(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a guest that has all partitions of the task, and answers where the target says each goes on.
-    fn new_guest(&mut self) -> Step<Result<(SinkInstance, Vec<PartitionOffset>), CallError>> {
-        let plugin = &self.plan.connector.component.plugin;
-        let partitions = guest_partitions(&self.consumer.assignment()?);
-        let made = self.runtime.block_on(self.control.unless_killed(async {
-            let mut guest = SinkInstance::new(plugin, &self.instance).await?;
-            guest.start(&self.guest_config).await?;
-            let opened = guest.open(&partitions).await?;
-            Ok((guest, kafka_positions(&opened)))
-        }))?;
-        Ok(made)
-    }
-
-    /// Replaces a guest that has grown, after it has made durable what it holds. What it could not, the next one is given
-    /// again.
-    fn renew(&mut self) -> Step<Flow> {
-        let Some(reason) = self.guest.as_ref().and_then(SinkInstance::wants_recycling) else { return Ok(Flow::On) };
-        tracing::info!(task = self.name, ?reason, "the plugin instance is replaced");
-        self.commit(true)?;
-        if self.lost.is_some() {
-            self.recover()?;
-            return Ok(Flow::Rewound);
-        }
-        let partitions = guest_partitions(&self.consumer.assignment()?);
-        if let Some(mut old) = self.guest.take() {
-            // How it takes its leave changes nothing: what is not durable comes again.
-            let parting = async {
-                let _ = old.close(&partitions).await;
-                let _ = old.stop().await;
-            };
-            self.runtime.block_on(self.control.unless_killed(parting))?;
-        }
-        self.metrics.recycled();
-        match self.new_guest()? {
-            Ok((guest, opened)) => {
-                self.guest = Some(guest);
-                let (targets, moved) = self.positions.restart(&opened);
-                if !moved {
-                    return Ok(Flow::On);
-                }
-                self.seek(&targets)?;
-            }
-            Err(error) => {
-                self.lost = Some(error);
-                self.recover()?;
-            }
-        }
-        Ok(Flow::Rewound)
-    }
-
     /// Does what the guest asked of its consumer during its last call.
     fn heed(&mut self, requests: Vec<SinkRequest>) -> Step<Flow> {
         let mut flow = Flow::On;
@@ -611,74 +487,6 @@ impl SinkTask {
             }
         }
         Ok(flow)
-    }
-
-    /// Tells the guest about partitions that come; answers where the target says they go on.
-    fn open(&mut self, partitions: &[TopicPartition]) -> Step<Result<Vec<PartitionOffset>, CallError>> {
-        let Some(mut guest) = self.guest.take() else { return Ok(Ok(Vec::new())) };
-        let opened = self.runtime.block_on(self.control.unless_killed(guest.open(&guest_partitions(partitions))))?;
-        let requests = guest.take_requests();
-        self.guest = Some(guest);
-        self.heed(requests)?;
-        Ok(opened.map(|positions| kafka_positions(&positions)))
-    }
-
-    fn rebalance(&mut self, rebalance: Rebalance) -> Step<()> {
-        let partitions = rebalance.partitions().to_vec();
-        tracing::info!(task = self.name, kind = ?rebalance.kind(), ?partitions, "partitions move");
-        // The group waits for an answer, and until it has one the consumer cannot be polled: no waiting for the target.
-        let flow = self.settle(Patience::Once)?;
-        match rebalance.kind() {
-            RebalanceKind::Assigned => {
-                partitions.iter().for_each(|at| self.positions.assign(at));
-                let opened = match self.open(&partitions)? {
-                    Ok(opened) => opened,
-                    Err(error) => {
-                        self.lose(error);
-                        Vec::new()
-                    }
-                };
-                self.positions.set(&opened);
-                self.consumer.accept_from(rebalance, |topic, partition| {
-                    let named = opened.iter().find(|at| at.topic == topic && at.partition == partition)?;
-                    Some(StartOffset::At(named.offset))
-                })?;
-                if self.is_paused {
-                    self.consumer.pause(&partitions)?;
-                }
-            }
-            RebalanceKind::Revoked => {
-                self.commit(true)?;
-                self.close_partitions(&partitions)?;
-                self.consumer.accept(rebalance)?;
-            }
-            RebalanceKind::Lost => {
-                // Whoever has the partitions now has read from the last commit; what is in hand is theirs.
-                self.close_partitions(&partitions)?;
-                self.consumer.accept(rebalance)?;
-            }
-        }
-        if self.lost.is_some() {
-            self.recover()
-        } else if flow == Flow::Rewound {
-            self.seek(&self.positions.rewind())
-        } else {
-            Ok(())
-        }
-    }
-
-    fn close_partitions(&mut self, partitions: &[TopicPartition]) -> Step<()> {
-        for at in partitions {
-            self.positions.revoke(at);
-            self.paused_by_guest.remove(&(at.topic.clone(), at.partition));
-        }
-        if let Some(mut guest) = self.guest.take() {
-            let closed =
-                self.runtime.block_on(self.control.unless_killed(guest.close(&guest_partitions(partitions))))?;
-            self.guest = Some(guest);
-            closed.map_err(|error| failure(&error))?;
-        }
-        Ok(())
     }
 
     /// Makes durable what the guest has accepted, and commits how far that is. The guest may be lost over it.
@@ -753,80 +561,4 @@ fn encoding(encoding: Encoding) -> batch::Encoding {
 /// What an arena can hold at most.
 fn batch_records_max() -> usize {
     65_536
-}
-
-/// Puts messages into a view; answers the bytes of their keys and values.
-fn fill<'b>(
-    view: &mut View<'b>,
-    batch: &'b MessageBatch,
-    converters: &tidegate_record::view::Converters,
-    schemas: &TaskSchemas,
-) -> usize {
-    let mut schemas = schemas.lock();
-    let mut bytes = 0;
-    for run in batch.runs() {
-        for index in run.range {
-            let message = batch.get(index);
-            // No allocation where there are no headers. Names are UTF-8 by Kafka's rules; what is not is no name that
-            // anybody could ask for.
-            let headers: Vec<_> =
-                message.headers().filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?, value))).collect();
-            let (key, value) = (message.key(), message.value());
-            bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-            let timestamp = message.timestamp();
-            view.push(
-                Message {
-                    topic: run.topic,
-                    partition: run.partition,
-                    offset: message.offset(),
-                    timestamp: timestamp.millis().unwrap_or(-1),
-                    append_time: matches!(timestamp, Timestamp::LogAppendTime(_)),
-                    key,
-                    value,
-                    headers: &headers,
-                },
-                converters,
-                &mut schemas,
-            );
-        }
-    }
-    bytes
-}
-
-/// Where each partition stands after a batch.
-fn positions_after(batch: &MessageBatch) -> Vec<PartitionOffset> {
-    batch
-        .runs()
-        .filter_map(|run| {
-            let last = run.range.end.checked_sub(1)?;
-            Some(PartitionOffset::new(run.topic, run.partition, batch.get(last).offset() + 1))
-        })
-        .collect()
-}
-
-fn guest_partitions(partitions: &[TopicPartition]) -> Vec<tidegate_engine::TopicPartition> {
-    partitions
-        .iter()
-        .filter_map(|at| {
-            let partition = u32::try_from(at.partition).ok()?;
-            Some(tidegate_engine::TopicPartition { topic: at.topic.clone(), partition })
-        })
-        .collect()
-}
-
-fn kafka_partitions(partitions: &[tidegate_engine::TopicPartition]) -> Vec<TopicPartition> {
-    partitions
-        .iter()
-        .filter_map(|at| Some(TopicPartition::new(at.topic.clone(), i32::try_from(at.partition).ok()?)))
-        .collect()
-}
-
-fn kafka_positions(positions: &[Position]) -> Vec<PartitionOffset> {
-    positions
-        .iter()
-        .filter_map(|at| {
-            let (partition, offset) = (i32::try_from(at.partition).ok()?, i64::try_from(at.next_offset).ok()?);
-            Some(PartitionOffset::new(at.topic.clone(), partition, offset))
-        })
-        .collect()
 }

@@ -1,0 +1,138 @@
+//! What a sink task does when its guest is to be waited for, is lost, or has grown.
+
+use std::time::{Duration, Instant};
+
+use tidegate_engine::{CallError, SinkInstance};
+use tidegate_kafka::{PartitionOffset, Polled};
+
+use super::convert::{guest_partitions, kafka_positions};
+use super::{Flow, KAFKA_TIMEOUT, POLL_WAIT, SinkTask, Step};
+use crate::connector::failure;
+use crate::policy::Backoff;
+
+impl SinkTask {
+    /// Waits before a call is made again, staying a member of the group and open to commands. Rewound: the assignment
+    /// changed, or something was read that has to be read again.
+    pub(super) fn back_off(&mut self, backoff: &mut Backoff, asked: Duration) -> Step<Flow> {
+        let max = Duration::from_millis(self.plan.config.errors.retry_delay_max_ms);
+        let until = Instant::now() + backoff.next(asked, max, fastrand::f64());
+        let mut flow = Flow::On;
+        self.consumer.pause(&self.consumer.assignment()?)?;
+        while Instant::now() < until {
+            self.obey()?;
+            let wait = POLL_WAIT.min(until.saturating_duration_since(Instant::now()));
+            match self.consumer.poll(1, wait)? {
+                Polled::Records(batch) if batch.is_empty() => {}
+                Polled::Records(batch) => {
+                    self.note_read(&batch);
+                    flow = Flow::Rewound;
+                }
+                Polled::Rebalance(rebalance) => {
+                    self.rebalance(rebalance)?;
+                    self.consumer.pause(&self.consumer.assignment()?)?;
+                    flow = Flow::Rewound;
+                }
+                Polled::EndOfPartition { .. } => {}
+                Polled::Trouble(error) => tracing::warn!(task = self.name, "{error}"),
+            }
+        }
+        self.read_on()?;
+        Ok(flow)
+    }
+
+    /// Reads on from these offsets.
+    pub(super) fn seek(&mut self, targets: &[PartitionOffset]) -> Step<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        while let Err(error) = self.consumer.seek(targets, KAFKA_TIMEOUT) {
+            if !error.is_retriable() {
+                return Err(error.into());
+            }
+            tracing::warn!(task = self.name, "reading on from earlier offsets takes another attempt: {error}");
+            self.obey()?;
+        }
+        Ok(())
+    }
+
+    /// The guest has to be replaced; [`SinkTask::recover`] does so.
+    pub(super) fn lose(&mut self, error: CallError) {
+        self.guest = None;
+        self.lost = Some(error);
+    }
+
+    /// Where the connection to the target is lost: a new guest, as soon as one can be had, is given everything that is
+    /// not durable.
+    pub(super) fn recover(&mut self) -> Step<()> {
+        let mut backoff = Backoff::default();
+        while let Some(lost) = self.lost.take() {
+            let after = match &lost {
+                CallError::Retriable { after, .. } => *after,
+                CallError::ConnectionLost(_) | CallError::Unavailable(_) => Duration::ZERO,
+                error => return Err(failure(error).into()),
+            };
+            tracing::warn!(task = self.name, "the target is connected to again: {lost}");
+            self.metrics.retried();
+            self.back_off(&mut backoff, after)?;
+            match self.new_guest()? {
+                Ok((guest, opened)) => {
+                    self.guest = Some(guest);
+                    let (targets, _) = self.positions.restart(&opened);
+                    self.seek(&targets)?;
+                }
+                Err(error) => self.lost = Some(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a guest that has all partitions of the task, and answers where the target says each goes on.
+    pub(super) fn new_guest(&mut self) -> Step<Result<(SinkInstance, Vec<PartitionOffset>), CallError>> {
+        let plugin = &self.plan.connector.component.plugin;
+        let partitions = guest_partitions(&self.consumer.assignment()?);
+        let made = self.runtime.block_on(self.control.unless_killed(async {
+            let mut guest = SinkInstance::new(plugin, &self.instance).await?;
+            guest.start(&self.guest_config).await?;
+            let opened = guest.open(&partitions).await?;
+            Ok((guest, kafka_positions(&opened)))
+        }))?;
+        Ok(made)
+    }
+
+    /// Replaces a guest that has grown, after it has made durable what it holds. What it could not, the next one is given
+    /// again.
+    pub(super) fn renew(&mut self) -> Step<Flow> {
+        let Some(reason) = self.guest.as_ref().and_then(SinkInstance::wants_recycling) else { return Ok(Flow::On) };
+        tracing::info!(task = self.name, ?reason, "the plugin instance is replaced");
+        self.commit(true)?;
+        if self.lost.is_some() {
+            self.recover()?;
+            return Ok(Flow::Rewound);
+        }
+        let partitions = guest_partitions(&self.consumer.assignment()?);
+        if let Some(mut old) = self.guest.take() {
+            // How it takes its leave changes nothing: what is not durable comes again.
+            let parting = async {
+                let _ = old.close(&partitions).await;
+                let _ = old.stop().await;
+            };
+            self.runtime.block_on(self.control.unless_killed(parting))?;
+        }
+        self.metrics.recycled();
+        match self.new_guest()? {
+            Ok((guest, opened)) => {
+                self.guest = Some(guest);
+                let (targets, moved) = self.positions.restart(&opened);
+                if !moved {
+                    return Ok(Flow::On);
+                }
+                self.seek(&targets)?;
+            }
+            Err(error) => {
+                self.lost = Some(error);
+                self.recover()?;
+            }
+        }
+        Ok(Flow::Rewound)
+    }
+}
