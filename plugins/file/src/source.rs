@@ -16,7 +16,7 @@ use tidegate_sdk::{
 };
 
 /// Bytes asked for in one read.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 512 << 10;
 /// The longest line. A file without ends of lines must not fill the memory.
 const LINE_BYTES_MAX: usize = 32 << 20;
 /// How often a file is looked at while a poll waits for it to grow.

@@ -6,7 +6,7 @@
 //! the end of a path, none can be made, and what is opened for reading only cannot be written or touched. WASI confines
 //! the rest to the preopened directory.
 
-use super::{HostState, file_writes};
+use super::{HostState, file_reads, file_writes};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use tidegate_config::grant::Grants;
@@ -387,7 +387,7 @@ impl types::HostDescriptor for GuardedFiles<'_> {
         descriptor: Resource<Descriptor>,
         offset: types::Filesize,
     ) -> FsResult<Resource<DynInputStream>> {
-        self.wasi().read_via_stream(descriptor, offset)
+        file_reads::open(self.wasi().table, &descriptor, offset)
     }
 
     async fn is_same_object(&mut self, a: Resource<Descriptor>, b: Resource<Descriptor>) -> wasmtime::Result<bool> {
