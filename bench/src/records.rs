@@ -13,7 +13,20 @@ pub enum Shape {
     Line { bytes: usize },
     /// An object of 10 fields and 17 values in some 285 bytes.
     Json,
+    /// The same object in the envelope of `schemas.enable`, with its schema: some 1,060 bytes.
+    JsonWithSchema,
 }
+
+/// The schema of [`Shape::Json`], as JsonConverter writes it.
+const SCHEMA: &str = concat!(
+    r#"{"type":"struct","fields":[{"type":"int64","optional":false,"field":"id"},{"type":"string","optional":false,"field":"user"},"#,
+    r#"{"type":"string","optional":true,"field":"email"},{"type":"boolean","optional":false,"field":"active"},"#,
+    r#"{"type":"double","optional":false,"field":"score"},{"type":"struct","fields":[{"type":"string","optional":false,"field":"street"},"#,
+    r#"{"type":"string","optional":false,"field":"city"},{"type":"string","optional":false,"field":"zip"}],"optional":false,"field":"address"},"#,
+    r#"{"type":"array","items":{"type":"string","optional":false},"optional":false,"field":"tags"},"#,
+    r#"{"type":"string","optional":false,"field":"created"},{"type":"string","optional":true,"field":"note"},"#,
+    r#"{"type":"int32","optional":false,"field":"v"}],"optional":false,"name":"org.example.Event"}"#
+);
 
 impl Shape {
     /// Writes record `i` over what was in `out`.
@@ -29,6 +42,13 @@ impl Shape {
                     state ^= state >> 7;
                     state ^= state << 17;
                     out.push(ALPHABET[(state >> 58) as usize]);
+                }
+            }
+            Shape::JsonWithSchema => {
+                let mut payload = Vec::new();
+                Shape::Json.write(i, &mut payload);
+                for part in [br#"{"schema":"#, SCHEMA.as_bytes(), br#","payload":"#, &payload, b"}"] {
+                    out.extend_from_slice(part);
                 }
             }
             Shape::Json => write!(
@@ -91,6 +111,14 @@ mod tests {
             let value: serde_json::Value = serde_json::from_slice(&record).unwrap();
             assert_eq!(value.as_object().unwrap().len(), 10);
             assert!((250..=310).contains(&record.len()), "{}", record.len());
+
+            Shape::JsonWithSchema.write(i, &mut record);
+            let envelope: serde_json::Value = serde_json::from_slice(&record).unwrap();
+            let fields = envelope["schema"]["fields"].as_array().unwrap();
+            assert!(fields.iter().all(|field| value.get(field["field"].as_str().unwrap()).is_some()));
+            assert_eq!(fields.len(), value.as_object().unwrap().len());
+            assert_eq!(envelope["payload"], value);
+            assert!((1_000..=1_150).contains(&record.len()), "{}", record.len());
         }
     }
 }

@@ -31,6 +31,12 @@ pub(crate) enum Scenario {
     /// JSON of 300 B from a topic through three transforms to a file.
     #[value(name = "chain-3")]
     JsonChain,
+    /// The same through five transforms.
+    #[value(name = "chain-5")]
+    JsonLongChain,
+    /// JSON with its schema in each record, through the same three transforms to a file.
+    #[value(name = "schema-chain-3")]
+    JsonSchemaChain,
 }
 
 /// Which way records go.
@@ -41,13 +47,15 @@ pub(crate) enum Direction {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Scenario; 6] = [
+    pub(crate) const ALL: [Scenario; 8] = [
         Scenario::FileTopicSmall,
         Scenario::FileTopicLarge,
         Scenario::TopicFileSmall,
         Scenario::TopicFileLarge,
         Scenario::JsonNoChain,
         Scenario::JsonChain,
+        Scenario::JsonLongChain,
+        Scenario::JsonSchemaChain,
     ];
 
     /// The name on the command line, in tables and in names of files.
@@ -66,7 +74,8 @@ impl Scenario {
         match self {
             Scenario::FileTopicSmall | Scenario::TopicFileSmall => Shape::Line { bytes: 100 },
             Scenario::FileTopicLarge | Scenario::TopicFileLarge => Shape::Line { bytes: 1_000 },
-            Scenario::JsonNoChain | Scenario::JsonChain => Shape::Json,
+            Scenario::JsonNoChain | Scenario::JsonChain | Scenario::JsonLongChain => Shape::Json,
+            Scenario::JsonSchemaChain => Shape::JsonWithSchema,
         }
     }
 
@@ -94,14 +103,17 @@ impl Scenario {
         config["tasks.max"] = json!("1");
         config["key.converter"] = json!(STRING_CONVERTER);
         config["value.converter"] = json!(STRING_CONVERTER);
-        if self.shape() == Shape::Json {
+        if let Shape::Json | Shape::JsonWithSchema = self.shape() {
             config["value.converter"] = json!("org.apache.kafka.connect.json.JsonConverter");
-            config["value.converter.schemas.enable"] = json!("false");
+            config["value.converter.schemas.enable"] = json!((self.shape() == Shape::JsonWithSchema).to_string());
         }
-        if self == Scenario::JsonChain {
-            for (key, value) in CHAIN {
-                config[*key] = json!(value);
-            }
+        let chain = match self {
+            Scenario::JsonChain | Scenario::JsonSchemaChain => &[STEPS][..],
+            Scenario::JsonLongChain => &[STEPS, MORE_STEPS],
+            _ => &[],
+        };
+        for (key, value) in chain.iter().copied().flatten() {
+            config[*key] = json!(value);
         }
         config
     }
@@ -110,7 +122,7 @@ impl Scenario {
     /// of a map and Tidegate's writes JSON, so only what both contain is looked for.
     pub(crate) fn is_expected(self, line: &str) -> bool {
         match self {
-            Scenario::JsonChain => {
+            Scenario::JsonChain | Scenario::JsonLongChain | Scenario::JsonSchemaChain => {
                 line.contains("berlin") && line.contains("****") && !line.contains("plain text of some length")
             }
             Scenario::JsonNoChain => line.contains("plain text of some length"),
@@ -127,7 +139,8 @@ impl Serialize for Scenario {
 
 const STRING_CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
 
-const CHAIN: &[(&str, &str)] = &[
+/// Three transforms.
+const STEPS: &[(&str, &str)] = &[
     ("transforms", "insert,drop,mask"),
     ("transforms.insert.type", "org.apache.kafka.connect.transforms.InsertField$Value"),
     ("transforms.insert.static.field", "site"),
@@ -137,4 +150,13 @@ const CHAIN: &[(&str, &str)] = &[
     ("transforms.mask.type", "org.apache.kafka.connect.transforms.MaskField$Value"),
     ("transforms.mask.fields", "email"),
     ("transforms.mask.replacement", "****"),
+];
+
+/// Two more, and all five in their order.
+const MORE_STEPS: &[(&str, &str)] = &[
+    ("transforms", "insert,drop,mask,cast,key"),
+    ("transforms.cast.type", "org.apache.kafka.connect.transforms.Cast$Value"),
+    ("transforms.cast.spec", "score:string"),
+    ("transforms.key.type", "org.apache.kafka.connect.transforms.ValueToKey"),
+    ("transforms.key.fields", "id"),
 ];
