@@ -88,9 +88,18 @@ fn plugins(root: &Path) -> io::Result<Vec<String>> {
 /// Says what a change of means another build of the components.
 fn watch(root: &Path) {
     let watch = |path: PathBuf| println!("cargo::rerun-if-changed={}", path.display());
-    ["plugins", "wit", "sdk/rust/src", "sdk/rust/Cargo.toml", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml"]
-        .iter()
-        .for_each(|path| watch(root.join(path)));
+    [
+        "plugins",
+        "wit",
+        "sdk/rust/src",
+        "sdk/rust/Cargo.toml",
+        "host/java-regex",
+        "Cargo.toml",
+        "Cargo.lock",
+        "rust-toolchain.toml",
+    ]
+    .iter()
+    .for_each(|path| watch(root.join(path)));
 }
 
 fn target_is_installed(rustc: &OsStr) -> bool {

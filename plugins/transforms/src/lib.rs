@@ -28,7 +28,6 @@ mod topic_name_matches;
 mod date_format;
 mod field_path;
 mod java_number;
-mod java_regex;
 mod java_values;
 mod side;
 
@@ -48,6 +47,7 @@ use regex_router::RegexRouter;
 use replace_field::ReplaceField;
 use set_schema_metadata::SetSchemaMetadata;
 use side::{OnKey, OnValue};
+use tidegate_java_regex as java_regex;
 use timestamp_converter::TimestampConverter;
 use timestamp_router::TimestampRouter;
 use topic_name_matches::TopicNameMatches;

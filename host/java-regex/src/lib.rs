@@ -3,6 +3,8 @@
 //! The syntax is nearly the same and so is the meaning: classes such as `\w` and case-insensitive matching are ASCII. What
 //! differs is translated. Patterns are matched in linear time but for those with look-around, back references, possessive
 //! quantifiers or atomic groups: these may take a number of steps and no more, and what takes longer is an error.
+//!
+//! Used by the host (names of topics) and by the transforms of the box: pure, and knows of neither.
 
 use fancy_regex::RegexBuilder;
 
@@ -11,21 +13,24 @@ const BACKTRACK_STEPS_MAX: usize = 100_000;
 
 /// A pattern as `java.util.regex.Pattern` reads it.
 #[derive(Debug)]
-pub(crate) enum JavaRegex {
+pub struct JavaRegex(Engine);
+
+#[derive(Debug)]
+enum Engine {
     Linear { anywhere: regex_lite::Regex, whole: regex_lite::Regex },
     Backtracking { anywhere: Box<fancy_regex::Regex>, whole: Box<fancy_regex::Regex> },
 }
 
 impl JavaRegex {
     /// The error says what is wrong or not supported.
-    pub(crate) fn new(pattern: &str) -> Result<JavaRegex, String> {
+    pub fn new(pattern: &str) -> Result<JavaRegex, String> {
         let (translated, backtracks) = translate(pattern, Dialect::Linear)?;
         let invalid = |error: &dyn std::fmt::Display| format!("invalid regex: {error}");
         // Each alone first, so that `a)(b` is not made valid by what is put around it.
         if !backtracks {
             let compile = |pattern: &str| regex_lite::Regex::new(pattern).map_err(|error| invalid(&error));
             let anywhere = compile(&translated)?;
-            return Ok(JavaRegex::Linear { anywhere, whole: compile(&format!(r"\A(?:{translated})\z"))? });
+            return Ok(JavaRegex(Engine::Linear { anywhere, whole: compile(&format!(r"\A(?:{translated})\z"))? }));
         }
         let (translated, _) = translate(pattern, Dialect::Backtracking)?;
         let compile = |pattern: &str| {
@@ -33,24 +38,24 @@ impl JavaRegex {
             regex.map(Box::new).map_err(|error| invalid(&error))
         };
         let anywhere = compile(&translated)?;
-        Ok(JavaRegex::Backtracking { anywhere, whole: compile(&format!(r"\A(?:{translated})\z"))? })
+        Ok(JavaRegex(Engine::Backtracking { anywhere, whole: compile(&format!(r"\A(?:{translated})\z"))? }))
     }
 
     /// Whether the whole text matches. The error: it cannot be told in the steps that there are.
-    pub(crate) fn matches(&self, text: &str) -> Result<bool, String> {
-        match self {
-            JavaRegex::Linear { whole, .. } => Ok(whole.is_match(text)),
-            JavaRegex::Backtracking { whole, .. } => whole.is_match(text).map_err(|error| too_long(text, &error)),
+    pub fn matches(&self, text: &str) -> Result<bool, String> {
+        match &self.0 {
+            Engine::Linear { whole, .. } => Ok(whole.is_match(text)),
+            Engine::Backtracking { whole, .. } => whole.is_match(text).map_err(|error| too_long(text, &error)),
         }
     }
 
     /// The text with its first match replaced. Java looks for that match anew: it need not be the whole text.
-    pub(crate) fn replace_first(&self, text: &str, replacement: &Replacement) -> Result<String, String> {
-        let replaced = match self {
-            JavaRegex::Linear { anywhere, .. } => anywhere
+    pub fn replace_first(&self, text: &str, replacement: &Replacement) -> Result<String, String> {
+        let replaced = match &self.0 {
+            Engine::Linear { anywhere, .. } => anywhere
                 .captures(text)
                 .map(|captures| replacement.replace(text, |group| captures.get(group).map(|found| found.range()))),
-            JavaRegex::Backtracking { anywhere, .. } => {
+            Engine::Backtracking { anywhere, .. } => {
                 let captures = anywhere.captures(text).map_err(|error| too_long(text, &error))?;
                 captures
                     .map(|captures| replacement.replace(text, |group| captures.get(group).map(|found| found.range())))
@@ -60,16 +65,16 @@ impl JavaRegex {
     }
 
     fn group_count(&self) -> usize {
-        match self {
-            JavaRegex::Linear { anywhere, .. } => anywhere.captures_len() - 1,
-            JavaRegex::Backtracking { anywhere, .. } => anywhere.captures_len() - 1,
+        match &self.0 {
+            Engine::Linear { anywhere, .. } => anywhere.captures_len() - 1,
+            Engine::Backtracking { anywhere, .. } => anywhere.captures_len() - 1,
         }
     }
 
     fn group_of(&self, name: &str) -> Option<usize> {
-        match self {
-            JavaRegex::Linear { anywhere, .. } => anywhere.capture_names().position(|known| known == Some(name)),
-            JavaRegex::Backtracking { anywhere, .. } => anywhere.capture_names().position(|known| known == Some(name)),
+        match &self.0 {
+            Engine::Linear { anywhere, .. } => anywhere.capture_names().position(|known| known == Some(name)),
+            Engine::Backtracking { anywhere, .. } => anywhere.capture_names().position(|known| known == Some(name)),
         }
     }
 }
@@ -230,7 +235,7 @@ fn escape<'p>(rest: &'p str, in_class: bool, dialect: Dialect, out: &mut String)
 
 /// A replacement string as `Matcher.replaceFirst` reads it.
 #[derive(Debug)]
-pub(crate) struct Replacement {
+pub struct Replacement {
     parts: Vec<Part>,
 }
 
@@ -242,7 +247,7 @@ enum Part {
 
 impl Replacement {
     /// The error is Java's, which comes when the replacement is used.
-    pub(crate) fn new(text: &str, regex: &JavaRegex) -> Result<Replacement, String> {
+    pub fn new(text: &str, regex: &JavaRegex) -> Result<Replacement, String> {
         let groups = regex.group_count();
         let mut parts = Vec::new();
         let mut literal = String::new();
