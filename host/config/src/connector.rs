@@ -10,6 +10,7 @@ use crate::converter::{ConverterConfig, Part};
 use crate::definition::{Definition, Kind};
 use crate::key::{Key, Rule, Width, boolean, class, int, list, long, short, string};
 use crate::settings::Settings;
+use crate::topic_creation::{self, TopicCreation};
 use crate::validate::{Invalid, Problem, Validation, Warning, split_list, unknown};
 use crate::worker::{OVERRIDE_PREFIXES, SandboxLimits, sandbox_limit_keys};
 
@@ -106,6 +107,8 @@ pub struct SourceConfig {
     pub transaction_boundary: TransactionBoundary,
     /// A topic for the connector's own offsets.
     pub offsets_topic: Option<String>,
+    /// How topics are made; none: as the broker makes them.
+    pub topic_creation: Option<TopicCreation>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -423,6 +426,9 @@ pub fn keys(settings: &Settings, definition: &Definition, lookup: &Lookup<'_>) -
     let mut keys = common_keys(definition.kind);
     keys.extend(Aliased::Transforms.keys(settings, lookup));
     keys.extend(Aliased::Predicates.keys(settings, lookup));
+    if definition.kind == Kind::Source {
+        keys.extend(topic_creation::keys(settings));
+    }
     keys.retain(|key| !is_of_plugin(key));
     keys.extend(definition.keys.iter().cloned());
     for part in Part::ALL {
@@ -448,8 +454,9 @@ pub fn validate(settings: &Settings, definition: &Definition, lookup: &Lookup<'_
     let mut validation = Validation::of(&keys, &with_converter_types(settings, &keys));
     check_classes(settings, lookup, &mut validation);
     check_steps(settings, &mut validation);
-    if definition.kind == Kind::Sink {
-        check_topics(settings, &mut validation);
+    match definition.kind {
+        Kind::Sink => check_topics(settings, &mut validation),
+        _ => topic_creation::check(settings, &mut validation),
     }
     validation
 }
@@ -532,7 +539,7 @@ pub fn warnings(settings: &Settings, definition: &Definition, lookup: &Lookup<'_
     let keys = keys(settings, definition, lookup);
     let mut prefixes: Vec<String> = OVERRIDE_PREFIXES.iter().map(|prefix| (*prefix).to_owned()).collect();
     if definition.kind == Kind::Source {
-        prefixes.push("topic.creation.".to_owned());
+        prefixes.extend(topic_creation::prefixes(settings));
     }
     for part in Part::ALL {
         // Settings of a converter that is not known here cannot be judged.
@@ -613,6 +620,7 @@ fn read(settings: &Settings, kind: Kind, validation: &Validation) -> ConnectorCo
                 _ => TransactionBoundary::Poll,
             },
             offsets_topic: validation.text("offsets.storage.topic").map(str::to_owned),
+            topic_creation: topic_creation::read(settings, validation),
         }),
     };
     let dead_letters = Some(text("errors.deadletterqueue.topic.name")).filter(|topic| !topic.is_empty());
@@ -773,6 +781,7 @@ mod tests {
                 exactly_once_required: false,
                 transaction_boundary: TransactionBoundary::Poll,
                 offsets_topic: None,
+                topic_creation: None,
             })
         );
     }
@@ -900,6 +909,9 @@ mod tests {
                 ("fil", "x"),
                 ("producer.override.acks", "all"),
                 ("topic.creation.default.partitions", "3"),
+                ("topic.creation.default.replication.factor", "1"),
+                ("topic.creation.default.retention.ms", "1000"),
+                ("topic.creation.other.partitions", "3"),
                 ("transforms", "a"),
                 ("transforms.a.type", "Filter"),
                 ("transforms.a.predicate", "gone"),
@@ -912,6 +924,7 @@ mod tests {
             ],
             expect![[r#"
                 warning: key "fil": not known and ignored, did you mean "file"?
+                warning: key "topic.creation.other.partitions": not known and ignored, did you mean "topic.creation.default.partitions"?
                 warning: key "transforms.a.feild": not known and ignored, did you mean "transforms.a.type"?
                 warning: key "transforms.z.type": not known and ignored, did you mean "transforms.a.type"?
                 warning: key "value.converter.converter.encodign": not known and ignored, did you mean "value.converter.converter.encoding"?

@@ -23,6 +23,7 @@ pub mod key;
 pub mod nearest;
 pub mod properties;
 pub mod settings;
+pub mod topic_creation;
 pub mod validate;
 pub mod worker;
 

@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_config::Settings;
-use tidegate_config::client;
 use tidegate_config::connector;
 use tidegate_config::validate::Invalid;
-use tidegate_config::worker::Client;
 use tidegate_herder::Failure;
 use tidegate_kafka::{Admin, ClientSettings, KafkaError, NewTopic};
 use tokio::sync::mpsc;
@@ -226,19 +224,6 @@ fn make_topic(settings: &ClientSettings, topic: &NewTopic) -> Result<(), String>
         }
     };
     make().map_err(|error: KafkaError| error.to_string())
-}
-
-impl Shared {
-    /// Settings of an admin client of a connector's.
-    fn admin(&self, connector: &Settings, client_id: &str) -> Result<ClientSettings, Invalid> {
-        let translated = client::translate(&self.client_settings(Client::Admin, connector))?;
-        let mut settings = ClientSettings::for_control(&self.bootstrap());
-        settings.extend(translated.properties.iter());
-        if translated.properties.get("client.id").is_none() {
-            settings.set("client.id", client_id);
-        }
-        Ok(settings)
-    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod policy;
 mod shared;
 mod sink_task;
 mod source_task;
+mod topic_creation;
 mod trial;
 mod validate;
 

@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_config::class::ClassError;
-use tidegate_config::connector::ConnectorConfig;
+use tidegate_config::connector::{ConnectorConfig, Lookup};
 use tidegate_config::converter::Part;
-use tidegate_config::validate::split_list;
+use tidegate_config::validate::{Invalid, split_list};
 use tidegate_config::worker::WorkerConfig;
 use tidegate_config::{Definition, Kind, Problem, Settings};
 use tidegate_herder::{Digest, Plugins};
@@ -142,7 +142,7 @@ impl ConnectorPlan {
         // With a class missing, the names of all plugins give the better error.
         let names = if is_complete { Arc::new(catalog.names_of(&components)) } else { catalog.names() };
         let lookup = |kinds: &[Kind], class: &str| find(&names, kinds, class).map(|class| &*class.definition);
-        let config = ConnectorConfig::check(settings, &lookup).map_err(|invalid| invalid.problems)?;
+        let config = check(settings, worker, &lookup).map_err(|invalid| invalid.problems)?;
         let connector = bind(&names, &[Kind::Source, Kind::Sink], &config.class, settings.clone())
             .map_err(|message| vec![Problem::new("connector.class", message)])?;
         let chain = chain(&names, &config).map_err(|problem| vec![problem])?;
@@ -153,6 +153,16 @@ impl ConnectorPlan {
         .map_err(|message| vec![Problem::new("", message)])?;
         Ok(ConnectorPlan { config, connector, chain, converters, pins })
     }
+}
+
+/// Checks a configuration. A worker that makes no topics does not look at `topic.creation.*`, as in Connect.
+fn check(settings: &Settings, worker: &WorkerConfig, lookup: &Lookup<'_>) -> Result<ConnectorConfig, Invalid> {
+    if worker.topic_creation {
+        return ConnectorConfig::check(settings, lookup);
+    }
+    let heeded = settings.iter().filter(|(key, _)| !key.starts_with("topic.creation."));
+    let config = ConnectorConfig::check(&heeded.collect(), lookup)?;
+    Ok(ConnectorConfig { original: settings.clone(), ..config })
 }
 
 fn roles(settings: &Settings, worker: &WorkerConfig, names: &Names, pinned: &Plugins) -> Vec<Role> {

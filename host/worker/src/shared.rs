@@ -73,6 +73,17 @@ impl Shared {
         Ok((settings, translated))
     }
 
+    /// Settings of an admin client of a connector's.
+    pub(crate) fn admin(&self, connector: &Settings, client_id: &str) -> Result<ClientSettings, Invalid> {
+        let translated = client::translate(&self.client_settings(Client::Admin, connector))?;
+        let mut settings = ClientSettings::for_control(&self.bootstrap());
+        settings.extend(translated.properties.iter());
+        if translated.properties.get("client.id").is_none() {
+            settings.set("client.id", client_id);
+        }
+        Ok(settings)
+    }
+
     /// How often a connector's offsets are committed.
     pub(crate) fn flush_interval(&self, connector: &tidegate_config::connector::ConnectorConfig) -> Duration {
         Duration::from_millis(connector.offset_flush_interval_ms.unwrap_or(self.config.offset_flush_interval_ms))

@@ -33,6 +33,7 @@ use crate::payload;
 use crate::plan::ConnectorPlan;
 use crate::policy::Backoff;
 use crate::shared::Shared;
+use crate::topic_creation::Topics;
 
 /// Records in a batch where nobody says otherwise.
 const BATCH_RECORDS: u32 = 2_000;
@@ -109,6 +110,7 @@ struct SourceTask {
     conversion: Conversion,
     schemas: Arc<TaskSchemas>,
     workspace: Option<Workspace>,
+    topics: Topics,
     outbox: Outbox<BatchId>,
     reports: mpsc::UnboundedReceiver<Report<BatchId>>,
     open_batches: usize,
@@ -205,6 +207,7 @@ impl SourceTask {
         let (outbox, reports) =
             Outbox::open(&name, &client, OPEN_BATCHES_MAX + 1).map_err(|error| Failure::fatal(error.to_string()))?;
         let flush_interval = shared.flush_interval(&plan.config);
+        let topics = Topics::of(&shared, &plan, &name)?;
         Ok(SourceTask {
             guest: Guest::Idle(guest, Instant::now()),
             workspace: Some(Workspace::default()),
@@ -225,6 +228,7 @@ impl SourceTask {
             errors,
             conversion,
             schemas,
+            topics,
             outbox,
             reports,
             offsets,
@@ -388,6 +392,7 @@ impl SourceTask {
         self.workspace = Some(view.into_workspace());
         let records = batch.len();
         if !encoded.records.is_empty() {
+            self.topics.ensure(&encoded.topics).await?;
             self.open_batches += 1;
             self.outbox.send(encoded).map_err(|_| Failure::retriable("the producer has ended"))?;
         }

@@ -63,12 +63,10 @@ fn invalid(problems: Vec<Problem>) -> Refusal {
 fn host_problems(shared: &Shared, plan: &ConnectorPlan) -> Vec<Problem> {
     let mut problems = shared.config.client_overrides.refusals(&plan.config.original);
     problems.extend(unsupported(&plan.config));
-    let client = match plan.config.direction {
-        Direction::Source(_) => Client::Producer,
-        Direction::Sink(_) => Client::Consumer,
-    };
-    if let Err(refused) = client::translate(&shared.client_settings(client, &plan.config.original)) {
-        problems.extend(refused.problems);
+    for client in clients(&plan.config) {
+        if let Err(refused) = client::translate(&shared.client_settings(client, &plan.config.original)) {
+            problems.extend(refused.problems);
+        }
     }
     for bound in bounds(plan) {
         if let Err(message) = shared.instances.grants(&bound.component, &bound.definition, &bound.settings) {
@@ -76,6 +74,19 @@ fn host_problems(shared: &Shared, plan: &ConnectorPlan) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// The Kafka clients that a connector's tasks have.
+fn clients(config: &ConnectorConfig) -> Vec<Client> {
+    let keeps_letters = config.errors.dead_letters.is_some();
+    match &config.direction {
+        Direction::Source(source) => {
+            let admin = keeps_letters || source.topic_creation.is_some();
+            std::iter::once(Client::Producer).chain(admin.then_some(Client::Admin)).collect()
+        }
+        Direction::Sink(_) if keeps_letters => vec![Client::Consumer, Client::Producer, Client::Admin],
+        Direction::Sink(_) => vec![Client::Consumer],
+    }
 }
 
 /// What Connect can do and this version cannot: refused by name, never ignored.
