@@ -46,6 +46,8 @@ pub struct ConnectorConfig {
     pub poll_interval_ms: Option<u64>,
     /// None: the worker's.
     pub offset_flush_interval_ms: Option<u64>,
+    /// Whether and how what failed is started again on its own.
+    pub restart: Option<RestartConfig>,
     /// Everything as it was written: this is what the plugin is given.
     pub original: Settings,
 }
@@ -91,6 +93,18 @@ pub struct DeadLetters {
     pub replication_factor: i16,
     /// Whether headers say what went wrong.
     pub context_headers: bool,
+}
+
+/// How tasks, and the connector instance, are started again after they failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartConfig {
+    /// In a row; none: no end.
+    pub attempts_max: Option<u32>,
+    /// The wait before the first; it doubles from there.
+    pub delay_ms: u64,
+    pub delay_max_ms: u64,
+    /// What ran as long as this has recovered.
+    pub reset_after_ms: u64,
 }
 
 /// What only sources or only sinks have.
@@ -412,6 +426,22 @@ pub fn own_keys(kind: Kind) -> Vec<Key> {
         long("offset.flush.interval.ms")
             .at_least(1)
             .doc("How often offsets are committed; not set: as the worker says."),
+        boolean("tasks.restart.enable")
+            .default("false")
+            .doc("Whether tasks, and the connector itself, are started again on their own after they failed."),
+        int("tasks.restart.max.attempts")
+            .default("10")
+            .at_least(-1)
+            .doc("How often in a row; -1: without end. What then fails stays FAILED."),
+        long("tasks.restart.delay.ms")
+            .default("1000")
+            .at_least(1)
+            .doc("The wait before the first attempt. It doubles from attempt to attempt."),
+        long("tasks.restart.delay.max.ms").default("300000").at_least(1).doc("The longest wait."),
+        long("tasks.restart.reset.after.ms")
+            .default("600000")
+            .at_least(0)
+            .doc("A task that ran so long before it failed again begins to count anew."),
     ]);
     let place = |(order, key): (i32, Key)| {
         let shown = key.name.clone();
@@ -664,6 +694,12 @@ fn read(settings: &Settings, kind: Kind, validation: &Validation) -> ConnectorCo
         linger_ms: unsigned("linger.ms"),
         poll_interval_ms: unsigned("poll.interval.ms"),
         offset_flush_interval_ms: unsigned("offset.flush.interval.ms"),
+        restart: flag("tasks.restart.enable").then(|| RestartConfig {
+            attempts_max: small("tasks.restart.max.attempts"),
+            delay_ms: unsigned("tasks.restart.delay.ms").unwrap_or(1),
+            delay_max_ms: unsigned("tasks.restart.delay.max.ms").unwrap_or(1),
+            reset_after_ms: unsigned("tasks.restart.reset.after.ms").unwrap_or(0),
+        }),
         original: settings.clone(),
     }
 }
@@ -812,6 +848,15 @@ mod tests {
             [step("b", filter, Some("p"), true, &[]), step("a", "HoistField$Value", None, false, &[("field", "line")])]
         );
         assert_eq!(config.predicates[0].settings.get("pattern"), Some("x.*"));
+    }
+
+    #[test]
+    fn nothing_is_restarted_on_its_own_unless_it_is_asked_for() {
+        assert_eq!(right(&[("tasks.restart.max.attempts", "3")]).restart, None);
+        let restart = right(&[("tasks.restart.enable", "true"), ("tasks.restart.max.attempts", "-1")]).restart;
+        let expected =
+            RestartConfig { attempts_max: None, delay_ms: 1_000, delay_max_ms: 300_000, reset_after_ms: 600_000 };
+        assert_eq!(restart, Some(expected));
     }
 
     #[test]

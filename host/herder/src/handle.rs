@@ -102,6 +102,19 @@ pub struct InstanceStatus {
     pub trace: Option<String>,
     /// Version of its plugin.
     pub version: Option<String>,
+    /// Restarts that nobody asked for, since it last ran well; none where there were none.
+    pub restarts: Option<Restarts>,
+}
+
+/// How often an instance was restarted on its own, and when it will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restarts {
+    /// So far; while one is planned it is counted.
+    pub attempts: u32,
+    /// The most there will be; none: no end.
+    pub attempts_max: Option<u32>,
+    /// Milliseconds to the next one; none where none is planned.
+    pub next_in_ms: Option<u64>,
 }
 
 /// What a connector and its tasks are doing.

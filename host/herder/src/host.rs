@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::cluster::{Config, ConnectorKey, ConnectorKind, Plugins, RunId, Target};
+use crate::cluster::{Config, ConnectorKey, ConnectorKind, Plugins, RestartPolicy, RunId, Target};
 
 /// Why something asked of the host did not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,17 +18,25 @@ pub struct Failure {
     /// Whether asking again later can help. Only [`TaskHost::task_configs`] is repeated; any other failure makes the
     /// instance FAILED.
     pub retriable: bool,
+    /// Whether nothing but another configuration can help: such an instance is never restarted on its own, whatever
+    /// the connector's [`RestartPolicy`] says.
+    pub invalid: bool,
 }
 
 impl Failure {
     /// A failure that stays until somebody restarts the instance.
     pub fn fatal(trace: impl Into<String>) -> Failure {
-        Failure { trace: trace.into(), retriable: false }
+        Failure { trace: trace.into(), retriable: false, invalid: false }
+    }
+
+    /// A failure that stays until somebody changes the configuration.
+    pub fn invalid(trace: impl Into<String>) -> Failure {
+        Failure { trace: trace.into(), retriable: false, invalid: true }
     }
 
     /// A failure that may be gone at the next attempt.
     pub fn retriable(trace: impl Into<String>) -> Failure {
-        Failure { trace: trace.into(), retriable: true }
+        Failure { trace: trace.into(), retriable: true, invalid: false }
     }
 }
 
@@ -62,6 +70,8 @@ pub struct Validated {
     pub version: Option<String>,
     /// The most tasks the configuration allows (`tasks.max`).
     pub tasks_max: u32,
+    /// How its instances are restarted on their own (`tasks.restart.*`); none: not at all.
+    pub restart: Option<RestartPolicy>,
     /// The digest for each role, pinned from now on.
     pub plugins: Plugins,
 }

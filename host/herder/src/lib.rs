@@ -56,10 +56,10 @@ pub mod journal;
 mod runtime;
 
 pub use cluster::{
-    Config, ConnectorKey, ConnectorKind, Digest, Instance, PluginManifest, Plugins, RunId, RunState, Subject, Target,
-    Tenant,
+    Config, ConnectorKey, ConnectorKind, Digest, Instance, PluginManifest, Plugins, RestartPolicy, RunId, RunState,
+    Subject, Target, Tenant,
 };
-pub use handle::{ConnectorInfo, ConnectorStatus, Error, Handle, InstanceStatus};
+pub use handle::{ConnectorInfo, ConnectorStatus, Error, Handle, InstanceStatus, Restarts};
 pub use host::{
     ConnectorSpec, Failure, HostEvent, Problem, Refusal, Reporter, TaskHost, TaskSpec, ValidateRequest, Validated,
 };

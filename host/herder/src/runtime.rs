@@ -16,9 +16,11 @@ use tokio::time::Instant;
 
 use crate::cluster::{
     Body, Config, ConnectorKey, Incarnation, Instance, Key, Millis, Outcome, PutConnector, RECORD_BYTES_MAX, Request,
-    RequestId, Revision, RunId, RunState, State, Target, Tenant, Value, Write, leader, worker,
+    RequestId, RestartStatus, Revision, RunId, RunState, State, Target, Tenant, Value, Write, leader, worker,
 };
-use crate::handle::{ConnectorInfo, ConnectorStatus, Error, Handle, InstanceStatus, Message, Reply, Verb, refusal};
+use crate::handle::{
+    ConnectorInfo, ConnectorStatus, Error, Handle, InstanceStatus, Message, Reply, Restarts, Verb, refusal,
+};
 use crate::host::{
     ConnectorSpec, Failure, HostEvent, Refusal, Reporter, TaskHost, TaskSpec, ValidateRequest, Validated,
 };
@@ -414,13 +416,16 @@ impl<H: TaskHost> Runtime<H> {
         match result {
             Ok((_, event)) => self.tell_worker(event),
             Err(error) if error.is_cancelled() => {}
-            Err(error) => self.tell_worker(worker::Event::Failed(run, format!("a call of the host panicked: {error}"))),
+            Err(error) => {
+                let failure = Failure::fatal(format!("a call of the host panicked: {error}"));
+                self.tell_worker(worker::Event::Failed(run, call_error(failure)));
+            }
         }
     }
 
     fn take_host_event(&mut self, event: HostEvent) {
         self.tell_worker(match event {
-            HostEvent::Failed(run, failure) => worker::Event::Failed(run, failure.trace),
+            HostEvent::Failed(run, failure) => worker::Event::Failed(run, call_error(failure)),
             HostEvent::Reconfigure(run) => worker::Event::Reconfigure(run),
         });
     }
@@ -521,6 +526,7 @@ impl<H: TaskHost> Runtime<H> {
             config: put.config.clone(),
             plugins: validated.plugins,
             tasks_max: validated.tasks_max,
+            restart: validated.restart,
             target: put.create.unwrap_or_default(),
         };
         self.enqueue(Body::PutConnector(Box::new(body)), Waiter::Put(put));
@@ -585,6 +591,11 @@ impl<H: TaskHost> Runtime<H> {
         })
     }
 
+    fn restarts(&self, status: RestartStatus) -> Restarts {
+        let RestartStatus { attempts, attempts_max, at } = status;
+        Restarts { attempts, attempts_max, next_in_ms: at.map(|at| at.since(self.now())) }
+    }
+
     fn status(&self, key: &ConnectorKey) -> Option<ConnectorStatus> {
         let state = self.worker.state();
         let connector = state.connectors.get(key)?;
@@ -599,6 +610,7 @@ impl<H: TaskHost> Runtime<H> {
                     .map_or_else(String::new, |w| w.name.clone()),
                 trace: published.and_then(|status| status.trace.clone()),
                 version: connector.version.clone(),
+                restarts: published.and_then(|status| status.restart).map(|restart| self.restarts(restart)),
             }
         };
         Some(ConnectorStatus {
@@ -631,7 +643,8 @@ async fn start_run<H: TaskHost>(host: &H, run: RunId, start: worker::Start, repo
 }
 
 fn call_error(failure: Failure) -> worker::CallError {
-    worker::CallError { trace: failure.trace, retriable: failure.retriable }
+    let Failure { trace, retriable, invalid } = failure;
+    worker::CallError { trace, retriable, invalid }
 }
 
 /// `status` with `instances` shown as restarting.

@@ -154,7 +154,7 @@ impl RunningStep {
             let owner = Owner { name: format!("{} {role} {}", owner.name, step.alias), ..*owner };
             instances
                 .spec(&owner, &bound.component, &bound.definition, &bound.settings, sandbox, hooks.clone())
-                .map_err(Failure::fatal)
+                .map_err(Failure::invalid)
         };
         let condition = match &step.condition {
             None => None,

@@ -35,7 +35,7 @@ impl Connector {
         let settings = spec.config.into_iter().collect();
         let plan = ConnectorPlan::recall(shared, &settings, &spec.plugins)
             .await
-            .map_err(|problems| Failure::fatal(crate::host::all_problems(&problems)))?;
+            .map_err(|problems| Failure::invalid(crate::host::all_problems(&problems)))?;
         let offsets = ConnectorOffsets { connector: key.name.clone(), store: shared.offsets.clone() };
         let bound = &plan.connector;
         let name = key.to_string();
@@ -44,7 +44,7 @@ impl Connector {
         let instance = shared
             .instances
             .spec(&owner, &bound.component, &bound.definition, &bound.settings, plan.config.sandbox, hooks)
-            .map_err(Failure::fatal)?;
+            .map_err(Failure::invalid)?;
         let plugin = &bound.component.plugin;
         let guest = match spec.kind {
             ConnectorKind::Source => SourceInstance::new(plugin, &instance).await.map(Guest::Source),
@@ -70,7 +70,7 @@ impl Connector {
             };
             let configs = configs.map_err(|error| failure(&error))?;
             if configs.len() > tasks_max as usize {
-                return Err(Failure::fatal(format!(
+                return Err(Failure::invalid(format!(
                     "the connector made {} task configurations, tasks.max is {tasks_max}",
                     configs.len()
                 )));
@@ -111,6 +111,7 @@ pub(crate) fn failure(error: &CallError) -> Failure {
         CallError::Retriable { .. } | CallError::ConnectionLost(_) | CallError::Unavailable(_) => {
             Failure::retriable(text)
         }
+        CallError::InvalidConfig { .. } => Failure::invalid(text),
         _ => Failure::fatal(text),
     }
 }

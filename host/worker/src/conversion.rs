@@ -68,7 +68,7 @@ impl Conversion {
             let owner = Owner { name: format!("{} {} converter", owner.name, part.converter_type()), ..*owner };
             let spec = instances
                 .spec(&owner, &component, &definition, &settings, sandbox, hooks.clone())
-                .map_err(Failure::fatal)?;
+                .map_err(Failure::invalid)?;
             let config = guest_config(&settings);
             let instance = configured(part, &component, &spec, &config).await.map_err(|error| failure(&error))?;
             let as_json = definition.encoding == Wanted::Json;

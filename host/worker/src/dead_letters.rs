@@ -81,7 +81,7 @@ impl DeadLetters {
         metrics: Arc<TaskMetrics>,
     ) -> Result<DeadLetters, Failure> {
         let id = |client: &str| format!("connector-dlq-{client}-{connector}-{task}");
-        let invalid = |invalid: Invalid| Failure::fatal(crate::host::all_problems(&invalid.problems));
+        let invalid = |invalid: Invalid| Failure::invalid(crate::host::all_problems(&invalid.problems));
         let producer = shared.producer(settings, &id("producer")).map_err(invalid)?;
         let admin = shared.admin(settings, &id("adminclient")).map_err(invalid)?;
         let topic = NewTopic {

@@ -153,7 +153,7 @@ impl SinkTask {
         let settings = spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let plan = ConnectorPlan::recall(&shared, &settings, &spec.plugins)
             .await
-            .map_err(|problems| Failure::fatal(crate::host::all_problems(&problems)))?;
+            .map_err(|problems| Failure::invalid(crate::host::all_problems(&problems)))?;
         let task_settings = spec.task_config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
 
         let metrics = shared.metrics.task(TaskId { connector: key.name.clone(), task }, TaskKind::Sink);
@@ -170,14 +170,14 @@ impl SinkTask {
         let instance = shared
             .instances
             .spec(&owner, &bound.component, &bound.definition, &task_settings, plan.config.sandbox, hooks)
-            .map_err(Failure::fatal)?;
+            .map_err(Failure::invalid)?;
         let mut guest = SinkInstance::new(&bound.component.plugin, &instance).await.map_err(|error| failure(&error))?;
         let guest_config = guest_config(&task_settings);
         guest.start(&guest_config).await.map_err(|error| failure(&error))?;
 
         let (client, translated) = shared
             .consumer(&plan.config.original, &format!("connect-{}", key.name), &format!("connector-consumer-{name}"))
-            .map_err(|invalid| Failure::fatal(crate::host::all_problems(&invalid.problems)))?;
+            .map_err(|invalid| Failure::invalid(crate::host::all_problems(&invalid.problems)))?;
         let mut consumer = Consumer::open(&client).map_err(|error| Failure::fatal(error.to_string()))?;
         subscribe(&mut consumer, &plan).map_err(|error| Failure::fatal(error.to_string()))?;
 

@@ -179,7 +179,7 @@ impl SourceTask {
         let settings = spec.config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         let plan = ConnectorPlan::recall(&shared, &settings, &spec.plugins)
             .await
-            .map_err(|problems| Failure::fatal(crate::host::all_problems(&problems)))?;
+            .map_err(|problems| Failure::invalid(crate::host::all_problems(&problems)))?;
         let task_settings = spec.task_config.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
 
         let metrics = shared.metrics.task(TaskId { connector: key.name.clone(), task }, TaskKind::Source);
@@ -197,13 +197,13 @@ impl SourceTask {
         let instance = shared
             .instances
             .spec(&owner, &bound.component, &bound.definition, &task_settings, plan.config.sandbox, hooks)
-            .map_err(Failure::fatal)?;
+            .map_err(Failure::invalid)?;
         let guest_config = guest_config(&task_settings);
         let guest = new_guest(&plan, &instance, &guest_config).await.map_err(|error| failure(&error))?;
 
         let client = shared
             .producer(&plan.config.original, &format!("connector-producer-{name}"))
-            .map_err(|invalid| Failure::fatal(crate::host::all_problems(&invalid.problems)))?;
+            .map_err(|invalid| Failure::invalid(crate::host::all_problems(&invalid.problems)))?;
         let (outbox, reports) =
             Outbox::open(&name, &client, OPEN_BATCHES_MAX + 1).map_err(|error| Failure::fatal(error.to_string()))?;
         let flush_interval = shared.flush_interval(&plan.config);

@@ -43,7 +43,7 @@ impl Topics {
         let Some(creation) = &source.topic_creation else { return Ok(Topics { maker: None }) };
         let settings = shared
             .admin(&plan.config.original, &format!("connector-adminclient-{task}"))
-            .map_err(|invalid| Failure::fatal(crate::host::all_problems(&invalid.problems)))?;
+            .map_err(|invalid| Failure::invalid(crate::host::all_problems(&invalid.problems)))?;
         let maker = Maker {
             task: task.to_owned(),
             rules: TopicRules::new(creation).map_err(Failure::fatal)?,

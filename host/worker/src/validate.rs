@@ -9,7 +9,7 @@ use tidegate_engine::{
     CallError, ConverterInstance, Hooks, InstanceSpec, PredicateInstance, SinkInstance, SourceInstance,
     TransformInstance,
 };
-use tidegate_herder::{ConnectorKind, Refusal, ValidateRequest, Validated};
+use tidegate_herder::{ConnectorKind, Refusal, RestartPolicy, ValidateRequest, Validated};
 
 use crate::instances::{TaskSchemas, guest_config, hooks};
 use crate::plan::{Bound, ConnectorPlan};
@@ -30,6 +30,12 @@ pub(crate) async fn validate(shared: &Shared, request: ValidateRequest) -> Resul
         kind: kind(&plan.config),
         version: Some(plan.connector.component.description.version.clone()),
         tasks_max: plan.config.tasks_max,
+        restart: plan.config.restart.map(|restart| RestartPolicy {
+            attempts_max: restart.attempts_max,
+            delay_ms: restart.delay_ms,
+            delay_max_ms: restart.delay_max_ms,
+            reset_after_ms: restart.reset_after_ms,
+        }),
         plugins: plan.pins,
     })
 }

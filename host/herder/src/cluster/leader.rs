@@ -198,7 +198,11 @@ impl<'a> Decision<'a> {
                     }
                 }
             }
-            Body::Hello { .. } | Body::Released { .. } | Body::TaskConfigs { .. } | Body::Exit { .. } => {
+            Body::Hello { .. }
+            | Body::Released { .. }
+            | Body::TaskConfigs { .. }
+            | Body::Exit { .. }
+            | Body::Retry { .. } => {
                 unreachable!("reports of workers have no outcome")
             }
         };
@@ -233,6 +237,14 @@ impl<'a> Decision<'a> {
                     self.put(Key::Assign(subject), Value::Assign(record));
                 }
             }
+            Body::Retry { subject, uid, epoch } => {
+                let Some(record) = self.state.assign(&subject) else { return };
+                let failed = record.failed && record.uid == uid && record.epoch == epoch;
+                if failed && record.owner.as_ref() == Some(&from) {
+                    let generation = record.generation;
+                    self.renew(subject, uid, generation, Reason::Retried);
+                }
+            }
             _ => {}
         }
     }
@@ -254,6 +266,7 @@ impl<'a> Decision<'a> {
             config: put.config,
             plugins: put.plugins,
             tasks_max: put.tasks_max,
+            restart: put.restart,
             target: known.map_or(put.target, |record| record.target),
         };
         let uid = record.uid;

@@ -22,6 +22,7 @@ mod assign;
 mod id;
 pub mod leader;
 mod records;
+mod restart;
 mod state;
 pub mod worker;
 
@@ -35,4 +36,5 @@ pub use records::{
     PluginManifest, PutConnector, RECORD_BYTES_MAX, Reason, RecordError, Request, RestartScope, Revision, TagRecord,
     TasksRecord, Value, WorkerRecord, Write,
 };
+pub use restart::{RestartPolicy, RestartStatus};
 pub use state::State;

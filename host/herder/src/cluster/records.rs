@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{
     Config, ConnectorKey, ConnectorKind, Digest, Incarnation, Instance, Plugins, RequestId, Subject, Target, Tenant,
 };
+use super::restart::RestartPolicy;
 
 /// The format version every record carries as `v`.
 pub const FORMAT_VERSION: u32 = 1;
@@ -225,6 +226,9 @@ pub struct ConnectorRecord {
     pub plugins: Plugins,
     /// The most tasks the configuration allows.
     pub tasks_max: u32,
+    /// How its instances are restarted on their own; none: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartPolicy>,
     /// Whether it shall run.
     pub target: Target,
 }
@@ -283,6 +287,8 @@ pub enum Reason {
     Resumed,
     /// A restart was asked for.
     Restarted,
+    /// It had failed, and its connector's policy says that it is started again.
+    Retried,
     /// It had no owner, or its owner is gone.
     Placed,
     /// Work was spread more evenly.
@@ -415,6 +421,15 @@ pub enum Body {
         /// The epoch it ran under.
         epoch: u64,
     },
+    /// A run that ended with an error shall be followed by another: the connector's policy says so.
+    Retry {
+        /// What ran.
+        subject: Subject,
+        /// The connector's incarnation.
+        uid: u64,
+        /// The epoch it ran under.
+        epoch: u64,
+    },
     /// API: create or reconfigure a connector.
     PutConnector(Box<PutConnector>),
     /// API: delete a connector.
@@ -446,7 +461,14 @@ pub enum Body {
 impl Body {
     /// Whether somebody waits for the outcome. Reports of workers have none.
     pub fn is_api(&self) -> bool {
-        !matches!(self, Body::Hello { .. } | Body::Released { .. } | Body::TaskConfigs { .. } | Body::Exit { .. })
+        !matches!(
+            self,
+            Body::Hello { .. }
+                | Body::Released { .. }
+                | Body::TaskConfigs { .. }
+                | Body::Exit { .. }
+                | Body::Retry { .. }
+        )
     }
 }
 
@@ -472,6 +494,9 @@ pub struct PutConnector {
     pub plugins: Plugins,
     /// The most tasks it allows.
     pub tasks_max: u32,
+    /// How its instances are restarted on their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartPolicy>,
     /// What a new connector shall do; an existing one keeps its target.
     pub target: Target,
 }

@@ -12,6 +12,7 @@ use super::id::{
     Config, ConnectorKey, ConnectorKind, Incarnation, Instance, Millis, Plugins, RunId, RunState, Subject, Target,
 };
 use super::records::{Body, Key, RECORD_BYTES_MAX, Reason, TasksRecord, Value, Write};
+use super::restart::{Next, RestartStatus, Restarts};
 use super::state::State;
 
 /// How long to wait before a connector is asked again for task configurations after a failure that may pass.
@@ -35,7 +36,7 @@ pub enum Event {
     /// [`Call::Stop`] has returned: nothing is left of the run.
     Stopped(RunId),
     /// A run has ended with an error on its own.
-    Failed(RunId, String),
+    Failed(RunId, CallError),
     /// A connector instance wants to be asked for task configurations.
     Reconfigure(RunId),
     /// This worker shall stop everything and go.
@@ -51,6 +52,8 @@ pub struct CallError {
     pub trace: String,
     /// Whether asking again can help; heeded for [`Call::TaskConfigs`] only.
     pub retriable: bool,
+    /// Whether nothing but another configuration can help: such a run is never started again on its own.
+    pub invalid: bool,
 }
 
 /// What the worker wants done.
@@ -115,6 +118,8 @@ pub struct Status {
     pub state: RunState,
     /// Why it failed.
     pub trace: Option<String>,
+    /// What became of restarts nobody asked for; none where there were none.
+    pub restart: Option<RestartStatus>,
 }
 
 /// The worker's core.
@@ -134,6 +139,7 @@ struct Slot {
     run: Option<Run>,
     /// The run that failed last, and why.
     failed: Option<(RunId, String)>,
+    restarts: Restarts,
     /// The epoch of the last assignment for which giving up was reported.
     released: Option<u64>,
     published: Option<Status>,
@@ -143,6 +149,8 @@ struct Slot {
 struct Run {
     id: RunId,
     at: At,
+    /// When it had started.
+    since: Option<Millis>,
     /// The call under way.
     call: Option<Underway>,
     /// When it is abandoned, once it shall stop.
@@ -191,13 +199,13 @@ impl Worker {
 
     /// When the next [`Event::Tick`] is due.
     pub fn deadline(&self) -> Option<Millis> {
+        let restarts = self.slots.values().filter_map(|slot| slot.restarts.due_at());
         let runs = self.slots.values().filter_map(|slot| slot.run.as_ref());
-        runs.flat_map(|run| {
+        let calls = runs.flat_map(|run| {
             let ask_at = run.ask_at.filter(|_| run.call.is_none() && run.stop_by.is_none() && run.at == At::Running);
             [run.stop_by, ask_at]
-        })
-        .flatten()
-        .min()
+        });
+        calls.flatten().chain(restarts).min()
     }
 
     /// Takes one event and adds what it leads to to `out`.
@@ -226,20 +234,21 @@ impl Worker {
             Event::Returned(id, result) => self.with_run(now, &id, out, |run, out| match (run.call.take(), result) {
                 (Some(Underway::To(at)), Ok(())) => {
                     run.at = at;
+                    run.since.get_or_insert(now);
                     if at == At::Running && run.id.subject.instance == Instance::Connector {
                         run.ask_at = Some(now);
                     }
                     After::Go
                 }
                 (_, Ok(())) => After::Go,
-                (_, Err(error)) => run.fail(error.trace, out),
+                (_, Err(error)) => run.fail(error, out),
             }),
             Event::TaskConfigs(id, result) => {
                 let result = result.and_then(|tasks| self.checked(&id.subject.connector, tasks));
                 self.with_run(now, &id, out, |run, out| run.task_configs(now, result, out));
             }
             Event::Stopped(id) => self.with_run(now, &id, out, |_, _| After::Gone),
-            Event::Failed(id, trace) => self.with_run(now, &id, out, |run, out| run.fail(trace, out)),
+            Event::Failed(id, error) => self.with_run(now, &id, out, |run, out| run.fail(error, out)),
             Event::Reconfigure(id) => self.with_run(now, &id, out, |run, _| {
                 run.ask_at = Some(now);
                 After::Go
@@ -271,7 +280,7 @@ impl Worker {
                 "The connector {name} has generated {count} tasks, which is greater than {tasks_max}, the maximum \
                  number of tasks it is configured to create"
             );
-            return Err(CallError { trace, retriable: false });
+            return Err(CallError { trace, retriable: false, invalid: true });
         }
         let record = TasksRecord {
             uid: connector.uid,
@@ -290,7 +299,7 @@ impl Worker {
                     "the {count} task configurations of connector {name:?} need a record of {bytes} bytes, more than \
                      {RECORD_BYTES_MAX}"
                 );
-                Err(CallError { trace, retriable: false })
+                Err(CallError { trace, retriable: false, invalid: true })
             }
         }
     }
@@ -316,9 +325,14 @@ impl Worker {
         match change(run, out) {
             After::Go => {}
             After::Gone => slot.run = None,
-            After::Failed(trace) => {
-                slot.run = None;
-                slot.failed = Some((id.clone(), bounded(trace)));
+            After::Failed(error) => {
+                let lasted_ms = slot.run.take().and_then(|run| run.since).map(|since| now.since(since));
+                slot.failed = Some((id.clone(), bounded(error.trace)));
+                let policy = self.state.connectors.get(&id.subject.connector).and_then(|record| record.restart);
+                match policy.filter(|_| !error.invalid) {
+                    Some(policy) => slot.restarts.failed(now, &policy, lasted_ms, &self.me, id),
+                    None => slot.restarts.next = Next::Unplanned,
+                }
                 out.push(Command::Report(Body::Exit { subject: id.subject.clone(), uid: id.uid, epoch: id.epoch }));
             }
         }
@@ -329,6 +343,12 @@ impl Worker {
         let Some(slot) = self.slots.get_mut(&subject) else { return };
         if let Some(run) = slot.run.take_if(|run| run.stop_by.is_some_and(|by| now >= by)) {
             out.push(Command::Abandon(run.id));
+        }
+        if let Some((failed, _)) = &slot.failed
+            && slot.restarts.due_at().is_some_and(|at| now >= at)
+        {
+            slot.restarts.next = Next::Asked;
+            out.push(Command::Report(Body::Retry { subject: subject.clone(), uid: failed.uid, epoch: failed.epoch }));
         }
         self.reconcile(now, subject, out);
     }
@@ -391,9 +411,12 @@ impl Worker {
                 if let Some(start) = self.start(want).filter(|_| !failed) {
                     let at = if want.target == Target::Paused { At::Paused } else { At::Running };
                     slot.failed = None;
+                    let attempts = if want.reason == Reason::Retried { slot.restarts.attempts } else { 0 };
+                    slot.restarts = Restarts { attempts, next: Next::Unplanned };
                     slot.run = Some(Run {
                         id: want.id.clone(),
                         at: At::Starting,
+                        since: None,
                         call: Some(Underway::To(at)),
                         stop_by: None,
                         ask_at: None,
@@ -404,6 +427,7 @@ impl Worker {
             }
             (None, _) => {
                 slot.failed = None;
+                slot.restarts = Restarts::default();
                 self.report_release(&subject, &mut slot, out);
             }
         }
@@ -430,9 +454,10 @@ impl Worker {
         let status = match (want, &slot.run) {
             (Some(want), run) => {
                 let trace = slot.failed.as_ref().map(|(_, trace)| trace.clone());
-                let restarting = want.reason == Reason::Restarted
+                let restarting = matches!(want.reason, Reason::Restarted | Reason::Retried)
                     && run.as_ref().is_none_or(|run| run.at == At::Starting || run.id != want.id);
                 let state = match run {
+                    None if slot.restarts.is_planned() => RunState::Restarting,
                     None if trace.is_some() => RunState::Failed,
                     None if want.target == Target::Stopped => RunState::Stopped,
                     _ if restarting => RunState::Restarting,
@@ -440,7 +465,14 @@ impl Worker {
                     Some(run) if run.id == want.id && run.at == At::Paused => RunState::Paused,
                     _ => RunState::Unassigned,
                 };
-                Some(Status { uid: want.id.uid, state, trace })
+                let connector = self.state.connectors.get(&subject.connector);
+                let attempts = slot.restarts.attempts;
+                let restart = (attempts > 0).then(|| RestartStatus {
+                    attempts,
+                    attempts_max: connector.and_then(|record| record.restart).and_then(|policy| policy.attempts_max),
+                    at: slot.restarts.due_at(),
+                });
+                Some(Status { uid: want.id.uid, state, trace, restart })
             }
             // It stays what it was until its run has ended; then it is another's to speak of, or nobody's.
             (None, Some(_)) => return,
@@ -462,7 +494,7 @@ impl Worker {
 enum After {
     Go,
     Gone,
-    Failed(String),
+    Failed(CallError),
 }
 
 impl Run {
@@ -494,9 +526,9 @@ impl Run {
     }
 
     /// Drops the run. One that was to stop anyway has merely stopped.
-    fn fail(&mut self, trace: String, out: &mut Vec<Command>) -> After {
+    fn fail(&mut self, error: CallError, out: &mut Vec<Command>) -> After {
         out.push(Command::Abandon(self.id.clone()));
-        if self.stop_by.is_some() { After::Gone } else { After::Failed(trace) }
+        if self.stop_by.is_some() { After::Gone } else { After::Failed(error) }
     }
 
     fn task_configs(&mut self, now: Millis, result: Result<Vec<Config>, CallError>, out: &mut Vec<Command>) -> After {
@@ -515,7 +547,7 @@ impl Run {
                 self.ask_at.get_or_insert(now.plus(backoff_ms.min(TASK_CONFIGS_BACKOFF_MAX_MS)));
                 After::Go
             }
-            Err(error) => self.fail(error.trace, out),
+            Err(error) => self.fail(error, out),
         }
     }
 }

@@ -7,7 +7,7 @@ use tidegate_herder::Target;
 use tidegate_herder::cluster::worker::{self, CallError};
 use tidegate_herder::cluster::{Body, ConnectorKey, Instance, Outcome, RestartScope, RunId, Subject};
 
-use crate::world::{World, put};
+use crate::world::{World, boom, put, restarts, with_restarts};
 
 /// Plays `script`, one statement after the other, each until nothing more happens, and compares what was done. What `&`
 /// joins happens at once: nobody has heard of the first when the second comes.
@@ -36,6 +36,7 @@ fn play(world: &mut World, hung: &mut BTreeSet<String>, statement: &str) {
     let option = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
     let tasks = || option("tasks").map_or(1, |count| count.parse().unwrap());
     let flag = |name: &str| words[2..].contains(&name);
+    let policy = || option("restarts").map(|attempts| restarts(attempts.parse().unwrap()));
     let body = match words[0] {
         "join" => return world.join(words[1]),
         "lose" => return world.lose(words[1]),
@@ -49,15 +50,20 @@ fn play(world: &mut World, hung: &mut BTreeSet<String>, statement: &str) {
             hung.remove(words[1]);
             return;
         }
+        "status" => {
+            let line = format!("  {}", statuses(world).join(", "));
+            return world.told.push(line);
+        }
         "wait" => return world.wait(words[1].strip_suffix('s').unwrap().parse::<u64>().unwrap() * 1_000, hung),
         "fail" => {
             let (name, run) = running(world, words[1]);
-            return world.fail(&name, run, words[2]);
+            let error = CallError { invalid: flag("invalid"), ..boom(words[2]) };
+            return world.fail(&name, run, error);
         }
         "return" => {
             let (name, run) = running(world, words[1]);
             let index = world.node(&name).calls.iter().position(|(id, _)| *id == run).unwrap();
-            let error = CallError { trace: words[2].to_owned(), retriable: flag("retriable") };
+            let error = CallError { retriable: flag("retriable"), ..boom(words[2]) };
             return world.finish(&name, index, Some(error));
         }
         "late" => {
@@ -76,9 +82,9 @@ fn play(world: &mut World, hung: &mut BTreeSet<String>, statement: &str) {
                 Some(&"stopped") => Target::Stopped,
                 _ => Target::Running,
             };
-            put(&state, words[1], tasks(), "", Some(target))
+            with_restarts(put(&state, words[1], tasks(), "", Some(target)), policy())
         }
-        "put" => put(&state, words[1], tasks(), option("x").unwrap_or_default(), None),
+        "put" => with_restarts(put(&state, words[1], tasks(), option("x").unwrap_or_default(), None), policy()),
         "delete" => Body::DeleteConnector { connector: ConnectorKey::plain(words[1]) },
         "pause" => Body::SetTarget { connector: ConnectorKey::plain(words[1]), target: Target::Paused },
         "resume" => Body::SetTarget { connector: ConnectorKey::plain(words[1]), target: Target::Running },
@@ -126,7 +132,11 @@ fn statuses(world: &World) -> Vec<String> {
                 Some((name, status)) => {
                     let trace = status.trace.as_ref().map(|trace| format!(" {trace:?}")).unwrap_or_default();
                     let on = if world.nodes.len() > 1 { format!(" on {name}") } else { String::new() };
-                    format!("{subject} {}{on}{trace}", status.state)
+                    let restart = status.restart.map(|restart| {
+                        let due = restart.at.map(|at| format!(" in {}ms", at.since(world.now))).unwrap_or_default();
+                        format!(" ({} of {:?}{due})", restart.attempts, restart.attempts_max.unwrap_or_default())
+                    });
+                    format!("{subject} {}{on}{trace}{}", status.state, restart.unwrap_or_default())
                 }
             });
         }
@@ -691,6 +701,254 @@ fn a_worker_that_leaves_stops_everything_first() {
           w: left
         > lose w
         = c UNASSIGNED, c/0 UNASSIGNED
+    "#]],
+    );
+}
+
+#[test]
+fn a_failed_task_is_restarted_on_its_own_with_longer_and_longer_waits() {
+    check(
+        "join w; create c restarts=3; fail c/0 boom; status; wait 1s; status; fail c/0 boom; status; wait 2s; \
+         fail c/0 boom; status; wait 4s; fail c/0 boom; wait 60s",
+        expect![[r#"
+            > join w
+            > create c restarts=3
+              w: start c@1
+              w: ask c@1
+              w: start c/0@1
+            > fail c/0 boom
+              w: abandon c/0@1
+            > status
+              c RUNNING, c/0 RESTARTING "boom" (1 of 3 in 767ms)
+            > wait 1s
+              w: start c/0@2
+            > status
+              c RUNNING, c/0 RUNNING (1 of 3)
+            > fail c/0 boom
+              w: abandon c/0@2
+            > status
+              c RUNNING, c/0 RESTARTING "boom" (2 of 3 in 1056ms)
+            > wait 2s
+              w: start c/0@3
+            > fail c/0 boom
+              w: abandon c/0@3
+            > status
+              c RUNNING, c/0 RESTARTING "boom" (3 of 3 in 3436ms)
+            > wait 4s
+              w: start c/0@4
+            > fail c/0 boom
+              w: abandon c/0@4
+            > wait 60s
+            = c RUNNING, c/0 FAILED "boom" (3 of 3)
+        "#]],
+    );
+}
+
+#[test]
+fn a_restart_that_does_not_start_is_an_attempt_too() {
+    check(
+        "join w; create c restarts=2; hang c/0; fail c/0 boom; wait 1s; return c/0 no; status; unhang c/0; wait 2s",
+        expect![[r#"
+        > join w
+        > create c restarts=2
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > hang c/0
+        > fail c/0 boom
+          w: abandon c/0@1
+        > wait 1s
+          w: start c/0@2
+        > return c/0 no
+          w: abandon c/0@2
+        > status
+          c RUNNING, c/0 RESTARTING "no" (2 of 2 in 1056ms)
+        > unhang c/0
+        > wait 2s
+          w: start c/0@3
+        = c RUNNING, c/0 RUNNING (2 of 2)
+    "#]],
+    );
+}
+
+#[test]
+fn the_connector_instance_is_restarted_too_and_its_tasks_run_on() {
+    check(
+        "join w; create c restarts=3; fail c boom; status; wait 1s",
+        expect![[r#"
+        > join w
+        > create c restarts=3
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c boom
+          w: abandon c@1
+        > status
+          c RESTARTING "boom" (1 of 3 in 694ms), c/0 RUNNING
+        > wait 1s
+          w: start c@2
+          w: ask c@2
+        = c RUNNING (1 of 3), c/0 RUNNING
+    "#]],
+    );
+}
+
+#[test]
+fn a_run_that_lasted_makes_the_next_failure_the_first_again() {
+    check(
+        "join w; create c restarts=1; fail c/0 boom; wait 1s; wait 60s; fail c/0 boom; status; wait 1s",
+        expect![[r#"
+        > join w
+        > create c restarts=1
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c/0 boom
+          w: abandon c/0@1
+        > wait 1s
+          w: start c/0@2
+        > wait 60s
+        > fail c/0 boom
+          w: abandon c/0@2
+        > status
+          c RUNNING, c/0 RESTARTING "boom" (1 of 1 in 990ms)
+        > wait 1s
+          w: start c/0@3
+        = c RUNNING, c/0 RUNNING (1 of 1)
+    "#]],
+    );
+}
+
+#[test]
+fn a_restart_by_hand_comes_at_once_and_counts_from_the_beginning() {
+    check(
+        "join w; create c restarts=1; fail c/0 boom; wait 1s; fail c/0 boom; status; restart c/0; fail c/0 boom; status; \
+         restart c failed tasks; wait 60s",
+        expect![[r#"
+            > join w
+            > create c restarts=1
+              w: start c@1
+              w: ask c@1
+              w: start c/0@1
+            > fail c/0 boom
+              w: abandon c/0@1
+            > wait 1s
+              w: start c/0@2
+            > fail c/0 boom
+              w: abandon c/0@2
+            > status
+              c RUNNING, c/0 FAILED "boom" (1 of 1)
+            > restart c/0
+              w: start c/0@3
+            > fail c/0 boom
+              w: abandon c/0@3
+            > status
+              c RUNNING, c/0 RESTARTING "boom" (1 of 1 in 712ms)
+            > restart c failed tasks
+              w: start c/0@4
+            > wait 60s
+            = c RUNNING, c/0 RUNNING
+        "#]],
+    );
+}
+
+#[test]
+fn what_only_another_configuration_can_mend_is_not_restarted_and_a_configuration_without_restarts_ends_them() {
+    check(
+        "join w; create c restarts=3; fail c/0 wrong invalid; wait 60s",
+        expect![[r#"
+        > join w
+        > create c restarts=3
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c/0 wrong invalid
+          w: abandon c/0@1
+        > wait 60s
+        = c RUNNING, c/0 FAILED "wrong"
+    "#]],
+    );
+    check(
+        "join w; create c restarts=3; fail c/0 boom; put c x=1; fail c/0 boom; wait 60s",
+        expect![[r#"
+        > join w
+        > create c restarts=3
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c/0 boom
+          w: abandon c/0@1
+        > put c x=1
+          w: stop within 5000ms c@1
+          w: start c@2
+          w: ask c@2
+          w: start c/0@2
+        > fail c/0 boom
+          w: abandon c/0@2
+        > wait 60s
+        = c RUNNING, c/0 FAILED "boom"
+    "#]],
+    );
+}
+
+#[test]
+fn a_stopped_or_deleted_connector_is_not_restarted() {
+    check(
+        "join w; create c restarts=3; fail c/0 boom; stop c; wait 60s; resume c",
+        expect![[r#"
+        > join w
+        > create c restarts=3
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c/0 boom
+          w: abandon c/0@1
+        > stop c
+          w: stop within 5000ms c@1
+        > wait 60s
+        > resume c
+          w: start c@2
+          w: ask c@2
+          w: start c/0@3
+        = c RUNNING, c/0 RUNNING
+    "#]],
+    );
+    check(
+        "join w; create c restarts=3; fail c/0 boom; delete c; wait 60s",
+        expect![[r#"
+        > join w
+        > create c restarts=3
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c/0 boom
+          w: abandon c/0@1
+        > delete c
+          w: stop within 5000ms c@1
+        > wait 60s
+        = nothing
+    "#]],
+    );
+}
+
+#[test]
+fn a_worker_that_comes_back_starts_what_waited_for_its_restart() {
+    check(
+        "join w; create c restarts=3; fail c/0 boom; reboot; wait 60s",
+        expect![[r#"
+        > join w
+        > create c restarts=3
+          w: start c@1
+          w: ask c@1
+          w: start c/0@1
+        > fail c/0 boom
+          w: abandon c/0@1
+        > reboot
+          w: start c@3
+          w: start c/0@3
+          w: ask c@3
+        > wait 60s
+        = c RUNNING, c/0 RUNNING
     "#]],
     );
 }

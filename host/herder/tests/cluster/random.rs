@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use tidegate_herder::Target;
 use tidegate_herder::cluster::worker::{self, CallError};
 use tidegate_herder::cluster::{Body, ConnectorKey, Millis, RestartScope, Write};
+use tidegate_herder::{RestartPolicy, Target};
 
-use crate::world::{World, fold, put};
+use crate::world::{World, boom, fold, put, restarts, with_restarts};
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -68,13 +68,22 @@ fn key(name: u8) -> ConnectorKey {
     ConnectorKey::plain(&format!("c{name}"))
 }
 
+/// One of the connectors is restarted on its own.
+fn policy(name: u8) -> Option<RestartPolicy> {
+    (name == 2).then(|| restarts(2))
+}
+
 fn act(world: &mut World, action: Action) {
     let name = |worker: u8| format!("w{worker}");
     let there = |world: &World, worker: u8| world.nodes.contains_key(&name(worker));
     let state = world.leader.state();
     let body = match action {
-        Action::Create { name, tasks, target } => put(state, &key(name).name, tasks, "", Some(target)),
-        Action::Put { name, tasks, x } => put(state, &key(name).name, tasks, &x.to_string(), None),
+        Action::Create { name, tasks, target } => {
+            with_restarts(put(state, &key(name).name, tasks, "", Some(target)), policy(name))
+        }
+        Action::Put { name, tasks, x } => {
+            with_restarts(put(state, &key(name).name, tasks, &x.to_string(), None), policy(name))
+        }
         Action::Delete { name } => Body::DeleteConnector { connector: key(name) },
         Action::SetTarget { name, target } => Body::SetTarget { connector: key(name), target },
         Action::RestartTask { name, index } => {
@@ -100,7 +109,7 @@ fn act(world: &mut World, action: Action) {
         Action::Return { worker, call, error } if there(world, worker) => {
             let worker = name(worker);
             if call < world.node(&worker).calls.len() {
-                let error = error.map(|retriable| CallError { trace: "refused".to_owned(), retriable });
+                let error = error.map(|retriable| CallError { retriable, ..boom("refused") });
                 world.finish(&worker, call, error);
             }
             return;
@@ -109,7 +118,7 @@ fn act(world: &mut World, action: Action) {
             let worker = name(worker);
             if let Some(run) = world.node(&worker).alive.keys().nth(run).cloned() {
                 match action {
-                    Action::Fail { .. } => world.fail(&worker, run, "boom"),
+                    Action::Fail { .. } => world.fail(&worker, run, boom("boom")),
                     _ => world.step_worker(&worker, worker::Event::Reconfigure(run)),
                 }
             }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tidegate_herder::cluster::leader::{self, Leader};
 use tidegate_herder::cluster::worker::{self, Call, CallError, Status, Worker};
 use tidegate_herder::cluster::{
-    Body, Config, ConnectorKey, Incarnation, Instance, Key, Millis, Outcome, Request, RequestId, RunId, State, Subject,
-    Target, Value, Write,
+    Body, Config, ConnectorKey, Incarnation, Instance, Key, Millis, Outcome, Request, RequestId, RestartPolicy, RunId,
+    State, Subject, Target, Value, Write,
 };
 
 pub(crate) const GRACE_MS: u64 = 5_000;
@@ -254,11 +254,11 @@ impl World {
     }
 
     /// A run ends with an error on its own.
-    pub(crate) fn fail(&mut self, name: &str, run: RunId, trace: &str) {
+    pub(crate) fn fail(&mut self, name: &str, run: RunId, error: CallError) {
         let node = self.node(name);
         node.alive.remove(&run);
         node.calls.retain(|(id, _)| *id != run);
-        self.step_worker(name, worker::Event::Failed(run, trace.to_owned()));
+        self.step_worker(name, worker::Event::Failed(run, error));
     }
 
     pub(crate) fn step_worker(&mut self, name: &str, event: worker::Event) {
@@ -289,7 +289,7 @@ impl World {
                 for event in [
                     worker::Event::Stopped(run.clone()),
                     worker::Event::Returned(run.clone(), Ok(())),
-                    worker::Event::Failed(run.clone(), "too late".to_owned()),
+                    worker::Event::Failed(run.clone(), boom("too late")),
                     worker::Event::TaskConfigs(run.clone(), Ok(Vec::new())),
                     worker::Event::Reconfigure(run.clone()),
                 ] {
@@ -454,6 +454,26 @@ fn describe(call: &Call) -> String {
     }
 }
 
+/// A failure that a restart may mend.
+pub(crate) fn boom(trace: &str) -> CallError {
+    CallError { trace: trace.to_owned(), retriable: false, invalid: false }
+}
+
+/// Restarts after one second, then two, then four and no longer; a run of a minute is a success.
+pub(crate) fn restarts(attempts_max: u32) -> RestartPolicy {
+    RestartPolicy { attempts_max: Some(attempts_max), delay_ms: 1_000, delay_max_ms: 4_000, reset_after_ms: 60_000 }
+}
+
+/// The same request, for a connector whose instances are restarted on their own.
+pub(crate) fn with_restarts(body: Body, policy: Option<RestartPolicy>) -> Body {
+    match body {
+        Body::PutConnector(put) => {
+            Body::PutConnector(Box::new(tidegate_herder::cluster::PutConnector { restart: policy, ..*put }))
+        }
+        other => other,
+    }
+}
+
 /// A request that creates or reconfigures `name`, checked against what the leader knows.
 pub(crate) fn put(state: &State, name: &str, tasks: u32, x: &str, create: Option<Target>) -> Body {
     let connector = ConnectorKey::plain(name);
@@ -470,6 +490,7 @@ pub(crate) fn put(state: &State, name: &str, tasks: u32, x: &str, create: Option
         config,
         plugins: BTreeMap::new(),
         tasks_max: 100,
+        restart: None,
         target: create.unwrap_or_default(),
     }))
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidegate_herder::{
-    Config, ConnectorKind, ConnectorSpec, Digest, Failure, Plugins, Problem, Refusal, Reporter, RunId, TaskHost,
-    TaskSpec, ValidateRequest, Validated,
+    Config, ConnectorKind, ConnectorSpec, Digest, Failure, Plugins, Problem, Refusal, Reporter, RestartPolicy, RunId,
+    TaskHost, TaskSpec, ValidateRequest, Validated,
 };
 
 #[derive(Clone, Default)]
@@ -92,6 +92,12 @@ impl TaskHost for FakeHost {
                 kind: ConnectorKind::Source,
                 version: Some("1.0".to_owned()),
                 tasks_max: 10,
+                restart: request.config.get("restarts").map(|attempts| RestartPolicy {
+                    attempts_max: Some(attempts.parse().unwrap()),
+                    delay_ms: 20,
+                    delay_max_ms: 40,
+                    reset_after_ms: 60_000,
+                }),
                 plugins: Plugins::from([("connector".to_owned(), Digest("sha256-of-fake".to_owned()))]),
             }),
         }

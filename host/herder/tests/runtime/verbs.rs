@@ -312,3 +312,22 @@ async fn it_ends_when_nobody_can_ask_it_any_more() {
     herder.ended.await.unwrap();
     assert_eq!(herder.host.alive(), [] as [String; 0]);
 }
+
+#[tokio::test]
+async fn a_failed_task_is_restarted_as_its_policy_says_and_status_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let herder = Herder::start(dir.path()).await;
+    herder.handle.create_connector("c", config("tasks=1 restarts=2"), Target::Running).await.unwrap();
+    herder.until("c", "RUNNING RUNNING").await;
+    assert_eq!(herder.handle.status("c").await.unwrap().tasks[0].restarts, None);
+    for attempt in 1..=2 {
+        herder.host.fail("c/0", "boom").await;
+        herder.until("c", "RUNNING RESTARTING").await;
+        herder.until("c", "RUNNING RUNNING").await;
+        let restarts = herder.handle.status("c").await.unwrap().tasks[0].restarts.unwrap();
+        assert_eq!((restarts.attempts, restarts.attempts_max, restarts.next_in_ms), (attempt, Some(2), None));
+    }
+    herder.host.fail("c/0", "boom").await;
+    herder.until("c", "RUNNING FAILED").await;
+    herder.stop().await;
+}

@@ -62,6 +62,18 @@ struct Instance {
     trace: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
+    /// Not Connect's; only where something was restarted on its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restarts: Option<Restarts>,
+}
+
+#[derive(Serialize)]
+struct Restarts {
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_in_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -86,8 +98,13 @@ impl From<ConnectorInfo> for Info {
 
 impl From<InstanceStatus> for Instance {
     fn from(status: InstanceStatus) -> Self {
-        let InstanceStatus { state, worker_id, trace, version } = status;
-        Instance { state: state_name(state), worker_id, trace, version }
+        let InstanceStatus { state, worker_id, trace, version, restarts } = status;
+        let restarts = restarts.map(|restarts| Restarts {
+            attempts: restarts.attempts,
+            max_attempts: restarts.attempts_max,
+            next_in_ms: restarts.next_in_ms,
+        });
+        Instance { state: state_name(state), worker_id, trace, version, restarts }
     }
 }
 

@@ -34,6 +34,17 @@ impl Status {
 }
 
 fn say_instance(what: &str, instance: &Value) -> Result<(), Failure> {
-    say(format_args!("  {what:<10} {:<10} {}", text(instance, "/state"), text(instance, "/worker_id")))?;
+    let restarts = restarts(&instance["restarts"]);
+    say(format_args!("  {what:<10} {:<10} {}{restarts}", text(instance, "/state"), text(instance, "/worker_id")))?;
     text(instance, "/trace").lines().try_for_each(|line| say(format_args!("      {line}")))
+}
+
+/// How often it was restarted on its own, and when it will be.
+fn restarts(restarts: &Value) -> String {
+    let Some(attempts) = restarts["attempts"].as_u64() else { return String::new() };
+    let of = restarts["max_attempts"].as_u64().map_or(String::new(), |max| format!(" of {max}"));
+    match restarts["next_in_ms"].as_u64() {
+        Some(wait) => format!("  restart {attempts}{of} in {:.1} s", wait as f64 / 1_000.0),
+        None => format!("  restarted {attempts} times"),
+    }
 }
