@@ -123,6 +123,17 @@ pub struct SourceConfig {
     pub offsets_topic: Option<String>,
     /// How topics are made; none: as the broker makes them.
     pub topic_creation: Option<TopicCreation>,
+    /// What the transactional ids of the tasks begin with; none: group and connector.
+    pub transactional_id: Option<String>,
+    /// How many replicas acknowledge a record, in Kafka's words; none: as the worker says.
+    pub acks: Option<String>,
+}
+
+impl SourceConfig {
+    /// Whether the connector is refused where it cannot write exactly once: it says so, or names a transactional id.
+    pub fn needs_exactly_once(&self) -> bool {
+        self.exactly_once_required || self.transactional_id.is_some()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -413,11 +424,25 @@ fn source_keys() -> Vec<Key> {
     ]
 }
 
+/// Keys that guides of the field give a source, which Connect itself would hand to the plugin alone.
+fn field_keys() -> Vec<Key> {
+    vec![
+        string("transactional.id")
+            .rule(Rule::NonEmpty)
+            .doc("Asks for exactly once; the tasks' transactional ids begin with it and end in the task's number."),
+        string("acks")
+            .one_of(&["all", "-1", "1", "0"])
+            .doc("How many replicas acknowledge a record, unless producer.override.acks says it."),
+        string("offset.storage.topic").rule(Rule::NonEmpty).doc("Another name of offsets.storage.topic."),
+    ]
+}
+
 /// The keys that we add to every connector of a kind.
 pub fn own_keys(kind: Kind) -> Vec<Key> {
     let mut keys = sandbox_limit_keys();
     if kind == Kind::Source {
         keys.extend(dead_letter_keys());
+        keys.extend(field_keys());
     }
     keys.extend([
         int("batch.size").at_least(1).doc("Records in a batch at most."),
@@ -602,7 +627,7 @@ impl ConnectorConfig {
         if !validation.is_valid() {
             return Err(Invalid { problems: validation.problems() });
         }
-        Ok(read(settings, definition.kind, &validation))
+        Ok(read(settings, definition, &validation))
     }
 
     /// The converter that the connector names for a part, or the worker's.
@@ -628,12 +653,17 @@ pub fn connector_definition<'d>(settings: &Settings, lookup: &Lookup<'d>) -> Res
 }
 
 /// Takes values out of a validation that has no errors.
-fn read(settings: &Settings, kind: Kind, validation: &Validation) -> ConnectorConfig {
+fn read(settings: &Settings, definition: &Definition, validation: &Validation) -> ConnectorConfig {
     let text = |key: &str| validation.text(key).unwrap_or_default().to_owned();
+    // A plugin's own key of that name means what the plugin says.
+    let ours = |key: &str| {
+        let is_of_plugin = definition.keys.iter().any(|own| own.name == key);
+        validation.text(key).filter(|_| !is_of_plugin).map(str::to_owned)
+    };
     let flag = |key: &str| validation.flag(key).unwrap_or_default();
     let unsigned = |key: &str| validation.number(key).and_then(|number| u64::try_from(number).ok());
     let small = |key: &str| unsigned(key).and_then(|number| u32::try_from(number).ok());
-    let direction = match kind {
+    let direction = match definition.kind {
         Kind::Sink => Direction::Sink(SinkConfig {
             topics: match validation.list("topics") {
                 [] => Topics::Matching(text("topics.regex")),
@@ -649,8 +679,10 @@ fn read(settings: &Settings, kind: Kind, validation: &Validation) -> ConnectorCo
                 "connector" => TransactionBoundary::Connector,
                 _ => TransactionBoundary::Poll,
             },
-            offsets_topic: validation.text("offsets.storage.topic").map(str::to_owned),
+            offsets_topic: ours("offsets.storage.topic").or_else(|| ours("offset.storage.topic")),
             topic_creation: topic_creation::read(settings, validation),
+            transactional_id: ours("transactional.id"),
+            acks: ours("acks"),
         }),
     };
     let dead_letters = Some(text("errors.deadletterqueue.topic.name")).filter(|topic| !topic.is_empty());
@@ -818,8 +850,36 @@ mod tests {
                 transaction_boundary: TransactionBoundary::Poll,
                 offsets_topic: None,
                 topic_creation: None,
+                transactional_id: None,
+                acks: None,
             })
         );
+    }
+
+    #[test]
+    fn keys_of_guides_are_read_unless_the_plugin_has_its_own() {
+        let guide = [
+            ("transactional.id", "orders"),
+            ("acks", "-1"),
+            ("offset.storage.topic", "orders-offsets"),
+            ("batch.size", "7"),
+        ];
+        let of = |config: ConnectorConfig| match config.direction {
+            Direction::Source(source) => source,
+            other => panic!("not a source: {other:?}"),
+        };
+        let source = of(right(&guide));
+        assert_eq!(source.transactional_id.as_deref(), Some("orders"));
+        assert_eq!(source.acks.as_deref(), Some("-1"));
+        assert_eq!(source.offsets_topic.as_deref(), Some("orders-offsets"));
+        assert!(source.needs_exactly_once() && !source.exactly_once_required);
+
+        let own = with(&guide, |settings, _| {
+            let definition = definitions().remove(0).key(string("transactional.id")).key(string("acks"));
+            let lookup = |_: &[Kind], _: &str| Ok(&definition);
+            of(ConnectorConfig::check(settings, &lookup).expect("the configuration is right"))
+        });
+        assert_eq!((own.transactional_id, own.acks), (None, None));
     }
 
     #[test]

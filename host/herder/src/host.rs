@@ -121,6 +121,8 @@ pub struct TaskSpec {
     pub task_config: Config,
     /// How many tasks the connector has.
     pub tasks: u32,
+    /// Which set of task configurations of the connector it is of: grows with each set.
+    pub generation: u64,
     /// The bytes it must run.
     pub plugins: Plugins,
     /// `Running`, or `Paused` to come up without moving records. Never `Stopped`.

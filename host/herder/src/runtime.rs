@@ -633,11 +633,12 @@ impl Waiter {
 }
 
 async fn start_run<H: TaskHost>(host: &H, run: RunId, start: worker::Start, reporter: Reporter) -> Result<(), Failure> {
-    let worker::Start { kind, config, plugins, task, target } = start;
+    let worker::Start { kind, config, plugins, task, generation, target } = start;
     match task {
         None => host.start_connector(ConnectorSpec { run, kind, config, plugins, target }, reporter).await,
         Some((task_config, tasks)) => {
-            host.start_task(TaskSpec { run, kind, config, task_config, tasks, plugins, target }, reporter).await
+            let spec = TaskSpec { run, kind, config, task_config, tasks, generation, plugins, target };
+            host.start_task(spec, reporter).await
         }
     }
 }

@@ -332,6 +332,16 @@ impl Consumer {
         admin::end_offsets(&self.client, partitions, true, timeout).map_err(|error| self.client.explain(error))
     }
 
+    /// The end of each partition's log, behind transactions that are still open: whoever has read committed records up to
+    /// there has seen the outcome of each of them.
+    pub fn log_end_offsets(
+        &mut self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<PartitionOffset>, KafkaError> {
+        admin::end_offsets(&self.client, partitions, false, timeout).map_err(|error| self.client.explain(error))
+    }
+
     /// Leaves the group and closes, within about `timeout`. Commit before: partitions are given up unasked.
     ///
     /// Leaving needs the group's coordinator, and librdkafka 2.12 may crash when it leaves without one; so this asks the

@@ -73,8 +73,8 @@ impl CompactedTopic {
         Ok(table)
     }
 
-    /// Reads everything that was committed to the topic when this was called, and perhaps more. `changed` hears of each
-    /// record in order: its key, and its value or none where the key is removed.
+    /// Reads everything that was written to the topic when this was called, and perhaps more. Transactions that are open
+    /// are waited for: one of them may be in front of others' that are committed. `changed` hears of each record in order: its key, and its value or none where the key is removed.
     pub fn read_to_end(
         &mut self,
         timeout: Duration,
@@ -84,7 +84,7 @@ impl CompactedTopic {
         let partitions: Vec<_> =
             (0..self.read_up_to.len()).map(|partition| TopicPartition::new(&self.topic, partition as i32)).collect();
         let ends = loop {
-            match self.reader.end_offsets(&partitions, deadline.saturating_duration_since(Instant::now())) {
+            match self.reader.log_end_offsets(&partitions, deadline.saturating_duration_since(Instant::now())) {
                 Err(error) if error.is_retriable() && Instant::now() < deadline => {
                     self.tail(POLL_STEP, &mut changed)?
                 }
@@ -96,7 +96,7 @@ impl CompactedTopic {
             if left.is_zero() {
                 return Err(KafkaError::timed_out(
                     format!("reading topic \"{}\"", self.topic),
-                    "its end was not reached in the time given",
+                    "its end was not reached in the time given; a transaction in it may still be open",
                 ));
             }
             self.tail(left.min(POLL_STEP), &mut changed)?;

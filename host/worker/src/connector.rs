@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_config::connector::Direction;
 use tidegate_engine::{CallError, SinkInstance, SourceInstance};
 use tidegate_herder::{Config, ConnectorKind, ConnectorSpec, Failure, Reporter};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
-use crate::offsets::ConnectorOffsets;
+use crate::own_offsets;
 use crate::plan::ConnectorPlan;
 use crate::shared::Shared;
 
@@ -30,16 +31,25 @@ enum Guest {
 
 impl Connector {
     /// Makes the instance. A source that is not paused is asked for changes from now on.
-    pub(crate) async fn start(shared: &Shared, spec: ConnectorSpec, reporter: Reporter) -> Result<Connector, Failure> {
+    pub(crate) async fn start(
+        shared: &Arc<Shared>,
+        spec: ConnectorSpec,
+        reporter: Reporter,
+    ) -> Result<Connector, Failure> {
         let key = &spec.run.subject.connector;
         let settings = spec.config.into_iter().collect();
         let plan = ConnectorPlan::recall(shared, &settings, &spec.plugins)
             .await
             .map_err(|problems| Failure::invalid(crate::host::all_problems(&problems)))?;
-        let offsets = ConnectorOffsets { connector: key.name.clone(), store: shared.offsets.clone() };
+        let offsets = match &plan.config.direction {
+            Direction::Source(source) => {
+                Some(own_offsets::of_connector(shared, &key.name, &plan.config, source).await?)
+            }
+            Direction::Sink(_) => None,
+        };
         let bound = &plan.connector;
         let name = key.to_string();
-        let hooks = hooks(&name, None, TaskSchemas::new(), Some(offsets));
+        let hooks = hooks(&name, None, TaskSchemas::new(), offsets);
         let owner = Owner { tenant: &key.tenant, connector: &key.name, name };
         let instance = shared
             .instances

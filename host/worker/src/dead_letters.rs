@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidegate_config::Settings;
 use tidegate_config::connector;
 use tidegate_config::validate::Invalid;
+use tidegate_config::worker::Client;
 use tidegate_herder::Failure;
 use tidegate_kafka::{Admin, ClientSettings, KafkaError, NewTopic};
 use tokio::sync::mpsc;
@@ -82,7 +83,8 @@ impl DeadLetters {
     ) -> Result<DeadLetters, Failure> {
         let id = |client: &str| format!("connector-dlq-{client}-{connector}-{task}");
         let invalid = |invalid: Invalid| Failure::invalid(crate::host::all_problems(&invalid.problems));
-        let producer = shared.producer(settings, &id("producer")).map_err(invalid)?;
+        let producer =
+            shared.producer(&shared.client_settings(Client::Producer, settings), &id("producer")).map_err(invalid)?;
         let admin = shared.admin(settings, &id("adminclient")).map_err(invalid)?;
         let topic = NewTopic {
             name: queue.topic.clone(),

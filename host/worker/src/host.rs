@@ -16,9 +16,11 @@ use tidegate_herder::{
 use crate::catalog::Catalog;
 use crate::connector::Connector;
 use crate::control::TaskHandle;
+use crate::fencing::Fencing;
 use crate::instances::Instances;
 use crate::metrics::Metrics;
 use crate::offsets::OffsetStore;
+use crate::own_offsets::OwnStores;
 use crate::shared::Shared;
 use crate::{sink_task, source_task, validate};
 
@@ -102,7 +104,8 @@ impl Worker {
     pub fn new(parts: WorkerParts) -> Worker {
         let WorkerParts { config, directory, engine, catalog, offsets, metrics } = parts;
         let instances = Instances::new(config.sandbox.clone(), directory);
-        let shared = Shared { config, engine, catalog, instances, offsets, metrics };
+        let (fencing, own_offsets) = (Fencing::default(), OwnStores::default());
+        let shared = Shared { config, engine, catalog, instances, offsets, metrics, fencing, own_offsets };
         Worker { shared: Arc::new(shared), runs: Mutex::default() }
     }
 
@@ -128,6 +131,7 @@ impl Worker {
         let connector = &gone.subject.connector;
         if !runs.keys().any(|other| other.subject.connector == *connector) {
             self.shared.metrics.forget(&connector.name);
+            self.shared.fencing.forget(connector);
             self.shared.instances.forget(&connector.tenant, &connector.name);
         }
     }

@@ -121,7 +121,39 @@ pub struct TaskMetrics {
     bytes: AtomicU64,
     recycled: AtomicU64,
     plugin: Mutex<BTreeMap<String, PluginNumber>>,
+    /// Records of committed transactions.
+    transactions: Mutex<Option<TransactionSizes>>,
 }
+
+/// How many records the transactions had that were committed.
+#[derive(Clone, Copy, Debug)]
+struct TransactionSizes {
+    min: u64,
+    max: u64,
+    records: u64,
+    transactions: u64,
+}
+
+/// A number of those: its name, its unit in words, and how it is read.
+type TransactionGauge = (&'static str, &'static str, fn(&TransactionSizes) -> f64);
+
+const TRANSACTION_GAUGES: &[TransactionGauge] = &[
+    (
+        "kafka_connect_source_task_metrics_transaction_size_min",
+        "Records of the smallest transaction that was committed.",
+        |sizes| sizes.min as f64,
+    ),
+    (
+        "kafka_connect_source_task_metrics_transaction_size_max",
+        "Records of the largest transaction that was committed.",
+        |sizes| sizes.max as f64,
+    ),
+    (
+        "kafka_connect_source_task_metrics_transaction_size_avg",
+        "Records of an average transaction that was committed.",
+        |sizes| sizes.records as f64 / sizes.transactions as f64,
+    ),
+];
 
 #[derive(Clone, Copy, Debug)]
 enum PluginNumber {
@@ -179,6 +211,24 @@ impl TaskMetrics {
 
     pub(crate) fn recycled(&self) {
         self.recycled.fetch_add(1, Relaxed);
+    }
+
+    /// A transaction of so many records was committed.
+    pub(crate) fn committed(&self, records: usize) {
+        let records = records as u64;
+        let mut sizes = self.transactions();
+        let TransactionSizes { min, max, records: sum, transactions } =
+            sizes.unwrap_or(TransactionSizes { min: records, max: records, records: 0, transactions: 0 });
+        *sizes = Some(TransactionSizes {
+            min: min.min(records),
+            max: max.max(records),
+            records: sum + records,
+            transactions: transactions + 1,
+        });
+    }
+
+    fn transactions(&self) -> std::sync::MutexGuard<'_, Option<TransactionSizes>> {
+        self.transactions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where the task's records have gone so far.
@@ -260,6 +310,14 @@ impl Metrics {
                 sample(&mut out, counter.name, id, (counter.of)(task).load(Relaxed));
             }
         }
+        for (name, help, of) in TRANSACTION_GAUGES {
+            let sizes = tasks.iter().filter_map(|(id, (_, task))| Some((id, (*task.transactions())?)));
+            let mut sizes = sizes.peekable();
+            if sizes.peek().is_some() {
+                header(&mut out, name, help, "gauge");
+                sizes.for_each(|(id, sizes)| sample(&mut out, name, id, of(&sizes)));
+            }
+        }
         render_plugins(&mut out, &tasks);
         out
     }
@@ -325,6 +383,21 @@ mod tests {
             assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("sink_record"), "a source has no numbers of sinks:\n{text}");
+    }
+
+    #[test]
+    fn sizes_of_transactions_are_shown_where_there_were_some() {
+        let metrics = Metrics::default();
+        let task = metrics.task(TaskId { connector: "c".into(), task: 0 }, TaskKind::Source);
+        assert!(!metrics.render().contains("transaction_size"));
+        [4, 10, 1].into_iter().for_each(|records| task.committed(records));
+        let text = metrics.render();
+        for (gauge, value) in [("min", 1), ("max", 10), ("avg", 5)] {
+            let line = format!(
+                "kafka_connect_source_task_metrics_transaction_size_{gauge}{{connector=\"c\",task=\"0\"}} {value}\n"
+            );
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tidegate_engine::{BoxFuture, GuestError, OffsetReader, Retry};
 use tidegate_kafka::{CompactedTopic, KafkaError, TableWrite};
-use tidegate_record::offset;
+use tidegate_record::offset::{self, Committable};
 
 /// Why offsets could not be read or written. Trying again is right for all of them: the store stays as it was.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -36,6 +36,16 @@ pub(crate) type OffsetWrite = (Vec<u8>, Option<Vec<u8>>);
 /// that is gone, each waits its own time and no other's.
 #[derive(Clone, Debug)]
 pub struct OffsetStore(Arc<Keeper>);
+
+/// A store that is closed when nobody else has it.
+#[derive(Debug)]
+pub(crate) struct WeakStore(Weak<Keeper>);
+
+impl WeakStore {
+    pub(crate) fn upgrade(&self) -> Option<OffsetStore> {
+        self.0.upgrade().map(OffsetStore)
+    }
+}
 
 /// The way to the thread.
 #[derive(Debug)]
@@ -104,6 +114,10 @@ impl OffsetStore {
             })
             .map_err(|error| OffsetError::Thread(Arc::new(error)))?;
         Ok(OffsetStore(Arc::new(Keeper { requests: Some(requests), ended: Mutex::new(ended) })))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakStore {
+        WeakStore(Arc::downgrade(&self.0))
     }
 
     /// The stored values of some keys, after reading to the end of the store. Blocks up to `timeout`.
@@ -273,14 +287,60 @@ fn parse_line(line: &str) -> Option<(Vec<u8>, Vec<u8>)> {
 /// How long a guest's `offsets.load` may wait for the store.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One connector's view of the store, for its guests.
+/// One connector's view of the store, for its guests and its tasks.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectorOffsets {
     pub(crate) connector: String,
+    /// The worker's.
+    pub(crate) store: OffsetStore,
+    /// The connector's own, which counts where both know a partition. The worker's then only shows the same.
+    pub(crate) own: Option<OwnOffsets>,
+}
+
+/// Offsets in a topic of the connector's own.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnOffsets {
+    pub(crate) topic: String,
     pub(crate) store: OffsetStore,
 }
 
+/// How long reading on to the end of the store may take when a task starts. A transaction that another task left open in
+/// the topic is in the way until that task has started too, or Kafka's time-out (a minute) is over.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(75);
+
 impl ConnectorOffsets {
+    /// Reads on to the end of the store, so that what is asked next is answered soon. Blocks.
+    pub(crate) fn catch_up(&self) -> Result<(), OffsetError> {
+        self.load_keys(&[], CATCH_UP_TIMEOUT).map(drop)
+    }
+
+    /// Makes offsets durable. Blocks up to `timeout`.
+    pub(crate) fn commit(&self, offsets: &[Committable], timeout: Duration) -> Result<(), OffsetError> {
+        let writes = self.writes(offsets);
+        let Some(own) = &self.own else { return self.store.store(&writes, timeout) };
+        own.store.store(&writes, timeout)?;
+        if let Err(error) = self.store.store(&writes, timeout) {
+            tracing::warn!(connector = self.connector, "the worker's offsets do not show the newest: {error}");
+        }
+        Ok(())
+    }
+
+    /// Shows in the worker's store what the connector's own has. Blocks up to `timeout`.
+    pub(crate) fn show(&self, offsets: &[Committable], timeout: Duration) -> Result<(), OffsetError> {
+        self.store.store(&self.writes(offsets), timeout)
+    }
+
+    fn writes(&self, offsets: &[Committable]) -> Vec<OffsetWrite> {
+        offsets.iter().map(|at| (self.key(&at.partition), Some(at.offset.clone().into_bytes()))).collect()
+    }
+
+    fn load_keys(&self, keys: &[Vec<u8>], timeout: Duration) -> Result<Vec<Option<Vec<u8>>>, OffsetError> {
+        let worker = self.store.load(keys, timeout)?;
+        let Some(own) = &self.own else { return Ok(worker) };
+        let own = own.store.load(keys, timeout)?;
+        Ok(own.into_iter().zip(worker).map(|(own, worker)| own.or(worker)).collect())
+    }
+
     /// The store's key of one of the connector's source partitions.
     pub(crate) fn key(&self, partition: &str) -> Vec<u8> {
         offset::offset_key(&self.connector, partition)
@@ -290,9 +350,9 @@ impl ConnectorOffsets {
 impl OffsetReader for ConnectorOffsets {
     fn load<'a>(&'a self, partitions: Vec<String>) -> BoxFuture<'a, Result<Vec<Option<String>>, GuestError>> {
         let keys: Vec<_> = partitions.iter().map(|partition| self.key(partition)).collect();
-        let store = self.store.clone();
+        let offsets = self.clone();
         Box::pin(async move {
-            let loaded = tokio::task::spawn_blocking(move || store.load(&keys, LOAD_TIMEOUT))
+            let loaded = tokio::task::spawn_blocking(move || offsets.load_keys(&keys, LOAD_TIMEOUT))
                 .await
                 .map_err(|_| GuestError::Fatal("reading offsets crashed, see the worker's log".to_owned()))?;
             let retry = |error: OffsetError| GuestError::Retriable(Retry { message: error.to_string(), after_ms: 0 });

@@ -56,6 +56,34 @@ impl<I> Encoded<I> {
         self.headers.push(EncodedHeader { name, value });
     }
 
+    /// The same records under another name.
+    pub(crate) fn named<J>(self, id: J) -> Encoded<J> {
+        let Encoded { id: _, bytes, topics, records, headers } = self;
+        Encoded { id, bytes, topics, records, headers }
+    }
+
+    /// All headers as the producer takes them.
+    pub(crate) fn out_headers(&self) -> Vec<OutHeader<'_>> {
+        let header = |header: &EncodedHeader| OutHeader {
+            name: std::str::from_utf8(&self.bytes[header.name.clone()]).unwrap_or_default(),
+            value: header.value.clone().map(|range| &self.bytes[range]),
+        };
+        self.headers.iter().map(header).collect()
+    }
+
+    /// A record as the producer takes it; `headers` are those of [`Encoded::out_headers`].
+    pub(crate) fn out<'a>(&'a self, record: &EncodedRecord, headers: &'a [OutHeader<'a>]) -> OutRecord<'a> {
+        let part = |range: &Option<Range<usize>>| range.clone().map(|range| &self.bytes[range]);
+        OutRecord {
+            topic: &self.topics[record.topic as usize],
+            partition: record.partition,
+            key: part(&record.key),
+            value: part(&record.value),
+            headers: &headers[record.headers.clone()],
+            timestamp: record.timestamp,
+        }
+    }
+
     /// The number of a topic; mostly that of the record before.
     pub(crate) fn topic(&mut self, topic: &str) -> u32 {
         let at = self.topics.iter().rposition(|known| &**known == topic).unwrap_or_else(|| {
@@ -170,27 +198,8 @@ impl<I: Copy> Courier<I> {
 
     /// Hands a whole batch to librdkafka, waiting for room as often as it takes.
     fn hand_over(&mut self, batch: &Encoded<I>) {
-        let part = |range: &Option<Range<usize>>| range.clone().map(|range| &batch.bytes[range]);
-        let headers: Vec<OutHeader<'_>> = batch
-            .headers
-            .iter()
-            .map(|header| OutHeader {
-                name: std::str::from_utf8(&batch.bytes[header.name.clone()]).unwrap_or_default(),
-                value: part(&header.value),
-            })
-            .collect();
-        let records: Vec<OutRecord<'_>> = batch
-            .records
-            .iter()
-            .map(|record| OutRecord {
-                topic: &batch.topics[record.topic as usize],
-                partition: record.partition,
-                key: part(&record.key),
-                value: part(&record.value),
-                headers: &headers[record.headers.clone()],
-                timestamp: record.timestamp,
-            })
-            .collect();
+        let headers = batch.out_headers();
+        let records: Vec<_> = batch.records.iter().map(|record| batch.out(record, &headers)).collect();
         let enqueued = self.producer.produce(&records, STEP);
         let indices = batch.records.iter().map(|record| record.index).collect();
         self.open.push((enqueued.ticket, batch.id, indices));

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use tidegate_config::Settings;
 use tidegate_config::client::{self, Translation};
+use tidegate_config::connector::{ConnectorConfig, Direction};
 use tidegate_config::validate::Invalid;
-use tidegate_config::worker::{Client, WorkerConfig};
+use tidegate_config::worker::{Client, Distributed, ExactlyOnceSource, Storage, WorkerConfig};
 use tidegate_engine::Engine;
 use tidegate_kafka::ClientSettings;
 
 use crate::catalog::Catalog;
+use crate::fencing::Fencing;
 use crate::instances::Instances;
 use crate::metrics::Metrics;
 use crate::offsets::OffsetStore;
+use crate::own_offsets::OwnStores;
 
 /// The worker's own parts.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) instances: Instances,
     pub(crate) offsets: OffsetStore,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) fencing: Fencing,
+    pub(crate) own_offsets: OwnStores,
 }
 
 /// Bytes that a source task's producer holds before it pushes back.
@@ -45,9 +50,53 @@ impl Shared {
         settings
     }
 
-    /// Settings of a source task's producer.
-    pub(crate) fn producer(&self, connector: &Settings, client_id: &str) -> Result<ClientSettings, Invalid> {
-        let translated = client::translate(&self.client_settings(Client::Producer, connector))?;
+    /// The group, where source connectors write exactly once.
+    pub(crate) fn exactly_once_group(&self) -> Option<&Distributed> {
+        match &self.config.storage {
+            Storage::Distributed(group) if group.exactly_once_source == ExactlyOnceSource::Enabled => Some(group),
+            _ => None,
+        }
+    }
+
+    /// Java settings of a source's producer. Fewer acknowledgements than all end idempotence where nobody asked for it, as
+    /// in Java.
+    pub(crate) fn producer_settings(&self, connector: &ConnectorConfig) -> Settings {
+        let mut settings = self.client_settings(Client::Producer, &connector.original);
+        if let Direction::Source(source) = &connector.direction
+            && let Some(acks) = &source.acks
+            && !connector.original.contains("producer.override.acks")
+        {
+            settings.insert("acks", acks);
+        }
+        if settings.get("acks").is_some_and(|acks| !matches!(acks.trim(), "all" | "-1"))
+            && !settings.contains("enable.idempotence")
+        {
+            settings.insert("enable.idempotence", "false");
+        }
+        settings
+    }
+
+    /// Settings of the producer that has a transactional id.
+    pub(crate) fn transactional_producer(
+        &self,
+        connector: &ConnectorConfig,
+        client_id: &str,
+        id: &str,
+    ) -> Result<ClientSettings, Invalid> {
+        let mut translated = client::translate(&self.producer_settings(connector))?.properties;
+        // These are what exactly once consists of; the last the library bounds by the transaction's own time-out.
+        for key in ["transactional.id", "enable.idempotence", "acks", "delivery.timeout.ms"] {
+            translated.remove(key);
+        }
+        let mut settings = ClientSettings::for_transactional_producer(&self.bootstrap(), id, PRODUCER_BUDGET_BYTES);
+        settings.set("client.id", client_id);
+        settings.extend(translated.iter());
+        Ok(settings)
+    }
+
+    /// A producer of these Java settings.
+    pub(crate) fn producer(&self, settings: &Settings, client_id: &str) -> Result<ClientSettings, Invalid> {
+        let translated = client::translate(settings)?;
         let mut settings = ClientSettings::for_producer(&self.bootstrap(), PRODUCER_BUDGET_BYTES);
         settings.extend(translated.properties.iter());
         if translated.properties.get("client.id").is_none() {

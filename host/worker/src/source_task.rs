@@ -1,39 +1,50 @@
 //! A source task: records from a guest through the chain and converters into Kafka.
 //!
 //! Three things overlap: the guest polls the next batch on the engine's threads, the task transforms and encodes the one
-//! before, and the producer's thread writes those before that. Offsets are committed up to the longest prefix of each
-//! source partition that Kafka has acknowledged.
+//! before (`source_task/batch.rs`), and the producer's thread writes those before that. How they are written is a matter of
+//! its own (`source_task/delivery.rs`): at least once (`plain.rs`), offsets following what Kafka has acknowledged; or exactly
+//! once (`exactly_once.rs`), records and offsets in one transaction, whose boundaries are decided by a pure core
+//! (`boundaries.rs`) and carried out by the thread that has the producer (`courier.rs`).
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+mod batch;
+mod boundaries;
+mod courier;
+mod delivery;
+mod exactly_once;
+mod plain;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_engine::{CallError, InstanceSpec, Payload, SourceInstance, SourceOffset};
+use tidegate_config::connector::Direction;
+use tidegate_engine::{CallError, InstanceSpec, Payload, SourceInstance};
 use tidegate_herder::{Failure, Instance, Reporter, Target, TaskSpec};
-use tidegate_record::batch::{BatchReader, batch_from_json};
-use tidegate_record::offset::{BatchId, Committable, OffsetTracker};
-use tidegate_record::view::{View, Workspace, Written as Part};
+use tidegate_record::view::Workspace;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use self::boundaries::Pause;
+use self::delivery::Delivery;
+use self::exactly_once::{ExactlyOnce, Heard as Turn};
+use self::plain::{FlushTimes, Plain};
 use crate::chain::Chain;
 use crate::connector::failure;
 use crate::control::{self, Command, TaskHandle};
 use crate::conversion::Conversion;
-use crate::dead_letters::{Letter, Place};
 use crate::errors::Errors;
+use crate::fencing::Incarnation;
 use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
 use crate::metrics::{TaskId, TaskKind, TaskMetrics};
-use crate::offsets::{ConnectorOffsets, OffsetError};
-use crate::outbox::{Encoded, EncodedRecord, Outbox, Report, Written};
-use crate::payload;
+use crate::offsets::ConnectorOffsets;
+use crate::own_offsets;
 use crate::plan::ConnectorPlan;
 use crate::policy::Backoff;
 use crate::shared::Shared;
 use crate::topic_creation::Topics;
+
+pub(crate) use self::courier::take_over;
 
 /// Records in a batch where nobody says otherwise.
 const BATCH_RECORDS: u32 = 2_000;
@@ -43,11 +54,6 @@ const BATCH_BYTES: u32 = 512 << 10;
 const POLL_WAIT_MS: u32 = 100;
 /// Pause after a poll that brought nothing.
 const IDLE_PAUSE: Duration = Duration::from_millis(20);
-/// With so many batches that are not acknowledged no poll begins; one may be under way.
-const OPEN_BATCHES_MAX: usize = 32;
-
-/// Pause after offsets could not be stored.
-const FLUSH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the guest is.
 enum Guest {
@@ -92,12 +98,6 @@ enum Heard {
     Started(Started),
 }
 
-/// Offsets on their way into the store.
-struct Flush {
-    storing: JoinHandle<Result<(), OffsetError>>,
-    taken: Vec<Committable>,
-}
-
 struct SourceTask {
     shared: Arc<Shared>,
     name: String,
@@ -111,18 +111,9 @@ struct SourceTask {
     schemas: Arc<TaskSchemas>,
     workspace: Option<Workspace>,
     topics: Topics,
-    outbox: Outbox<BatchId>,
-    reports: mpsc::UnboundedReceiver<Report<BatchId>>,
-    open_batches: usize,
-    tracker: OffsetTracker,
-    offsets: ConnectorOffsets,
-    flush: Option<Flush>,
-    flush_at: Instant,
-    flush_interval: Duration,
-    /// Storing failed a moment ago.
-    flush_not_before: Instant,
-    /// Offsets that became durable and that the guest was not told about yet.
-    news: Vec<SourceOffset>,
+    delivery: Delivery,
+    /// What the guest is bringing at the moment was undone before it came.
+    is_stale: bool,
     metrics: Arc<TaskMetrics>,
     backoff: Backoff,
     is_paused: bool,
@@ -184,7 +175,10 @@ impl SourceTask {
 
         let metrics = shared.metrics.task(TaskId { connector: key.name.clone(), task }, TaskKind::Source);
         let schemas = TaskSchemas::new();
-        let offsets = ConnectorOffsets { connector: key.name.clone(), store: shared.offsets.clone() };
+        let Direction::Source(source) = &plan.config.direction else {
+            return Err(Failure::fatal("a sink was started as a source task"));
+        };
+        let offsets = own_offsets::of_connector(&shared, &key.name, &plan.config, source).await?;
         let hooks = hooks(&name, Some(metrics.clone()), schemas.clone(), Some(offsets.clone()));
         let owner = Owner { tenant: &key.tenant, connector: &key.name, name: name.clone() };
         let chain =
@@ -199,24 +193,15 @@ impl SourceTask {
             .spec(&owner, &bound.component, &bound.definition, &task_settings, plan.config.sandbox, hooks)
             .map_err(Failure::invalid)?;
         let guest_config = guest_config(&task_settings);
+        // First the right to write, then the offsets: nobody else moves them from here on.
+        let delivery = make_delivery(&shared, spec, &plan, &name, task, offsets, metrics.clone()).await?;
         let guest = new_guest(&plan, &instance, &guest_config).await.map_err(|error| failure(&error))?;
-
-        let client = shared
-            .producer(&plan.config.original, &format!("connector-producer-{name}"))
-            .map_err(|invalid| Failure::invalid(crate::host::all_problems(&invalid.problems)))?;
-        let (outbox, reports) =
-            Outbox::open(&name, &client, OPEN_BATCHES_MAX + 1).map_err(|error| Failure::fatal(error.to_string()))?;
-        let flush_interval = shared.flush_interval(&plan.config);
         let topics = Topics::of(&shared, &plan, &name)?;
         Ok(SourceTask {
             guest: Guest::Idle(guest, Instant::now()),
             workspace: Some(Workspace::default()),
-            open_batches: 0,
-            tracker: OffsetTracker::new(),
-            flush: None,
-            flush_at: Instant::now() + flush_interval,
-            flush_not_before: Instant::now(),
-            news: Vec::new(),
+            delivery,
+            is_stale: false,
             backoff: Backoff::default(),
             is_paused: spec.target == Target::Paused,
             shared,
@@ -229,10 +214,6 @@ impl SourceTask {
             conversion,
             schemas,
             topics,
-            outbox,
-            reports,
-            offsets,
-            flush_interval,
             metrics,
         })
     }
@@ -246,20 +227,18 @@ impl SourceTask {
                 biased;
                 command = commands.recv() => match command {
                     Some(Command::Stop(grace, done)) => return End::Stopped(grace, done),
-                    Some(Command::Pause(done)) => { self.is_paused = true; let _ = done.send(()); Ok(()) }
+                    Some(Command::Pause(done)) => { self.pause(); let _ = done.send(()); Ok(()) }
                     Some(Command::Resume(done)) => { self.is_paused = false; let _ = done.send(()); Ok(()) }
                     // Every handle is gone: nobody wants the task any more.
                     None => return End::Stopped(Duration::ZERO, oneshot::channel().0),
                 },
-                report = self.reports.recv() => self.hear(report),
-                stored = flushed(&mut self.flush) => self.flushed(stored),
+                event = self.delivery.next() => self.delivery.handle(event).map(|turn| self.turn(turn)),
                 heard = heard(&mut self.guest) => match heard {
                     Ok(Heard::Polled((guest, answer))) => self.polled(guest, answer).await,
                     Ok(Heard::Started(started)) => self.started(started),
                     Err(crash) => Err(crash),
                 },
-                () = sleep_until(due.unwrap_or(self.flush_at)), if due.is_some() => Ok(()),
-                () = sleep_until(self.flush_at), if self.flush.is_none() => { self.begin_flush(); Ok(()) }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Ok(()),
             };
             if let Err(failure) = step {
                 return End::Failed(failure);
@@ -271,18 +250,13 @@ impl SourceTask {
     fn due(&self) -> Option<Instant> {
         match &self.guest {
             Guest::Idle(_, at) if self.may_poll() => Some(*at),
-            Guest::Retiring(_, at) if self.is_quiet() => Some((*at).max(self.flush_not_before)),
+            Guest::Retiring(_, at) => self.delivery.quiet_from().map(|quiet| quiet.max(*at)),
             _ => None,
         }
     }
 
-    /// Whether nothing that was polled is under way, into Kafka or into the store of offsets.
-    fn is_quiet(&self) -> bool {
-        self.open_batches == 0 && self.flush.is_none()
-    }
-
     fn may_poll(&self) -> bool {
-        !self.is_paused && self.open_batches < OPEN_BATCHES_MAX
+        !self.is_paused && self.delivery.has_room()
     }
 
     fn poll_if_due(&mut self) {
@@ -292,7 +266,7 @@ impl SourceTask {
         match std::mem::replace(&mut self.guest, Guest::Away) {
             Guest::Idle(mut guest, at) if at <= Instant::now() => {
                 let records = self.plan.config.batch_size.unwrap_or(BATCH_RECORDS);
-                let news = std::mem::take(&mut self.news);
+                let news = self.delivery.take_news();
                 let name = self.name.clone();
                 let polling = self.shared.engine.spawn(async move {
                     if !news.is_empty()
@@ -311,10 +285,14 @@ impl SourceTask {
 
     async fn polled(&mut self, guest: Box<SourceInstance>, answer: Result<Payload, CallError>) -> Result<(), Failure> {
         let now = Instant::now();
+        if std::mem::take(&mut self.is_stale) {
+            self.guest = Guest::Retiring(Some(guest), now + self.wait(Duration::ZERO));
+            return Ok(());
+        }
         match answer {
             Ok(payload) => {
                 self.backoff = Backoff::default();
-                let is_tired = guest.wants_recycling().is_some();
+                let is_tired = guest.wants_recycling().is_some() && !self.delivery.is_inside_guests();
                 // The next poll begins before this batch is worked on, so that both go on at once.
                 self.guest = if is_tired { Guest::Retiring(Some(guest), now) } else { Guest::Idle(guest, now) };
                 self.poll_if_due();
@@ -325,11 +303,14 @@ impl SourceTask {
                 {
                     *at = now + pause;
                 }
+                if self.is_paused {
+                    self.pause();
+                }
                 Ok(())
             }
             Err(CallError::EndOfInput) => {
                 self.guest = Guest::Ended(guest);
-                self.begin_flush();
+                self.delivery.close(Pause::Ended);
                 Ok(())
             }
             Err(CallError::Retriable { message, after }) => {
@@ -341,7 +322,7 @@ impl SourceTask {
             Err(CallError::ConnectionLost(message)) => {
                 tracing::warn!(task = self.name, "connection lost: {message}");
                 self.guest = Guest::Retiring(Some(guest), now + self.wait(Duration::ZERO));
-                self.begin_flush();
+                self.delivery.close(Pause::Interrupted);
                 Ok(())
             }
             Err(error) => Err(failure(&error)),
@@ -357,178 +338,53 @@ impl SourceTask {
         self.plan.config.poll_interval_ms.map_or(IDLE_PAUSE, Duration::from_millis)
     }
 
-    /// Transforms and encodes a batch and gives it to the producer. Answers how many records it had.
-    async fn process(&mut self, payload: Payload) -> Result<usize, Failure> {
-        let malformed = |error| Failure::fatal(format!("the source returned a malformed batch: {error}"));
-        let arena = match payload {
-            Payload::Arena(arena) => arena,
-            Payload::Json(text) => batch_from_json(&text, &self.schemas.lock()).map_err(malformed)?,
-        };
-        let batch = BatchReader::parse(&arena).map_err(malformed)?;
-        batch.check_schemas(&self.schemas.lock()).map_err(malformed)?;
-        if batch.is_empty() {
-            return Ok(0);
-        }
-        let offset_of = |record| Some((batch.source_partition(record)?, batch.source_offset(record)?));
-        let id = self.tracker.submit((0..batch.len()).map(offset_of));
-        self.metrics.read(batch.len(), arena.len());
-
-        let mut view = self.conversion.view(self.workspace.take().unwrap_or_default());
-        view.push_batch(&batch, &self.schemas.lock());
-        self.chain.run(&mut view).await.map_err(|error| failure(&error))?;
-        self.conversion.write(&mut view).await.map_err(|error| failure(&error))?;
-        let mut encoded = Encoded::new(id, arena.len());
-        encoded.records.reserve(view.len());
-        self.encode(&mut view, &mut encoded);
-        let letters = self.originals(&batch, &view);
-        self.errors.judge(&view, self.chain.culprits(), |record| original(&letters, &batch, &view, record)).await?;
-        self.errors.settle().await?;
-        let mut dropped = 0;
-        for record in (0..view.len()).filter(|&record| !view.is_live(record)) {
-            dropped += usize::from(view.is_dropped(record));
-            let _ = self.tracker.made(id, record, 0);
-        }
-        self.metrics.filtered(dropped);
-        self.workspace = Some(view.into_workspace());
-        let records = batch.len();
-        if !encoded.records.is_empty() {
-            self.topics.ensure(&encoded.topics).await?;
-            self.open_batches += 1;
-            self.outbox.send(encoded).map_err(|_| Failure::retriable("the producer has ended"))?;
-        }
-        Ok(records)
-    }
-
-    fn encode(&self, view: &mut View<'_>, out: &mut Encoded<BatchId>) {
-        let schemas = self.schemas.lock();
-        let converters = self.conversion.converters;
-        for &row in view.rows().records() {
-            let record = row as usize;
-            let key = view.write_key(record, converters.key, &schemas, &mut out.bytes);
-            let value = view.write_value(record, converters.value, &schemas, &mut out.bytes);
-            let first = out.headers.len();
-            if view.header_count(record) > 0 {
-                let Some(headers) = view.write_headers(record, converters.header, &schemas) else { continue };
-                headers.iter().for_each(|(name, value)| out.push_header(name, value.as_deref()));
-            }
-            let (Some(key), Some(value)) = (part(key), part(value)) else { continue };
-            let topic = out.topic(view.topic(record));
-            out.records.push(EncodedRecord {
-                index: row,
-                topic,
-                partition: (view.partition(record) >= 0).then(|| view.partition(record)),
-                timestamp: (view.timestamp(record) >= 0).then(|| view.timestamp(record)),
-                key,
-                value,
-                headers: first..out.headers.len(),
-            });
-        }
-    }
-
-    /// The failed records of a view as they would have been written without the chain, for the dead letter queue. What the
-    /// converters cannot write either is written as JSON, in the form of `wit/BATCH.md`.
-    fn originals(&self, batch: &BatchReader<'_>, view: &View<'_>) -> BTreeMap<usize, Original> {
-        if !self.errors.keeps_letters() || view.failures().next().is_none() {
-            return BTreeMap::new();
-        }
-        let schemas = self.schemas.lock();
-        let converters = self.conversion.converters;
-        let mut plain = self.conversion.view(Workspace::default());
-        plain.push_batch(batch, &schemas);
-        let mut originals = BTreeMap::new();
-        for (record, _) in view.failures() {
-            let mut bytes = Vec::new();
-            let key = part(plain.write_key(record, converters.key, &schemas, &mut bytes));
-            let value = part(plain.write_value(record, converters.value, &schemas, &mut bytes));
-            let headers = plain
-                .write_headers(record, converters.header, &schemas)
-                .map(|headers| headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Vec<_>>());
-            let owned = |range: Option<Range<usize>>| range.map(|range| bytes[range].to_vec());
-            let original = match (key, value, headers) {
-                (Some(key), Some(value), Some(headers)) => Original { key: owned(key), value: owned(value), headers },
-                _ => Original { key: None, value: payload::record_json(batch, record), headers: Vec::new() },
-            };
-            originals.insert(record, original);
-        }
-        originals
-    }
-
-    /// What the producer's thread says.
-    fn hear(&mut self, report: Option<Report<BatchId>>) -> Result<(), Failure> {
-        match report {
-            Some(Report::Written(written)) => self.written(written),
-            Some(Report::Broken(error)) => Err(Failure::retriable(format!("the producer is broken: {error}"))),
-            None => Err(Failure::retriable("the producer has ended")),
-        }
-    }
-
-    fn written(&mut self, Written { id, records, failures }: Written<BatchId>) -> Result<(), Failure> {
-        self.open_batches -= 1;
-        self.metrics.written(records - failures.len());
-        let Some((_, first)) = failures.first() else {
-            self.tracker.acknowledge_batch(id);
-            return Ok(());
-        };
-        self.metrics.failed(failures.len());
-        if !self.plan.config.errors.tolerate_all {
-            return Err(Failure::fatal(format!(
-                "a record was not written: {}\nhint: nothing after it counts as delivered; the task goes on from there \
-                 when it is restarted",
-                first.to_error("producing")
-            )));
-        }
-        for (record, failure) in &failures {
-            tracing::error!(task = self.name, record, "a record was not written: {}", failure.to_error("producing"));
-        }
-        self.metrics.skipped(failures.len());
-        self.tracker.acknowledge_batch(id);
-        Ok(())
-    }
-
-    /// Begins to store what is committable, unless that is under way or there is nothing.
-    fn begin_flush(&mut self) {
-        self.flush_at = Instant::now() + self.flush_interval;
-        if self.flush.is_some() {
+    /// No more polls. A transaction of the connector's own must not stay open meanwhile: its records come again afterwards.
+    fn pause(&mut self) {
+        self.is_paused = true;
+        if matches!(self.guest, Guest::Polling(_)) {
             return;
         }
-        let taken = self.tracker.take();
-        if taken.is_empty() {
-            return;
+        if self.delivery.close(Pause::Interrupted) {
+            self.retire(Instant::now());
         }
-        let writes: Vec<_> = taken
-            .iter()
-            .map(|offset| (self.offsets.key(&offset.partition), Some(offset.offset.clone().into_bytes())))
-            .collect();
-        let (store, timeout) = (self.offsets.store.clone(), self.shared.flush_timeout());
-        let storing = tokio::task::spawn_blocking(move || store.store(&writes, timeout));
-        self.flush = Some(Flush { storing, taken });
     }
 
-    fn flushed(&mut self, (taken, stored): (Vec<Committable>, Result<(), String>)) -> Result<(), Failure> {
-        match stored {
-            Ok(()) => self
-                .news
-                .extend(taken.into_iter().map(|at| SourceOffset { partition: at.partition, offset: Some(at.offset) })),
-            Err(error) => {
-                tracing::warn!(task = self.name, "offsets were not committed: {error}");
-                self.tracker.restore(taken);
-                self.flush_not_before = Instant::now() + FLUSH_PAUSE;
-                self.flush_at = self.flush_at.min(self.flush_not_before);
+    /// What follows from what was heard of the delivery.
+    fn turn(&mut self, turn: Turn) {
+        let Turn::GoBack(error) = turn else { return };
+        tracing::warn!(
+            task = self.name,
+            "a transaction was undone, the source goes back to what is committed: {error}"
+        );
+        self.metrics.retried();
+        let at = Instant::now() + self.wait(Duration::ZERO);
+        self.retire(at);
+    }
+
+    /// The guest, wherever it is, is replaced by one that starts from what is committed.
+    fn retire(&mut self, at: Instant) {
+        self.guest = match std::mem::replace(&mut self.guest, Guest::Away) {
+            Guest::Idle(guest, _) | Guest::Ended(guest) => Guest::Retiring(Some(guest), at),
+            Guest::Retiring(guest, _) => Guest::Retiring(guest, at),
+            polling @ Guest::Polling(_) => {
+                self.is_stale = true;
+                polling
             }
-        }
-        Ok(())
+            other @ (Guest::Starting(_) | Guest::Away) => other,
+        };
     }
 
     /// A guest that is to be replaced is, once nothing of its is under way: its successor starts from what is committed.
     fn replace_if_due(&mut self) {
-        if !matches!(self.guest, Guest::Retiring(..)) || !self.is_quiet() || Instant::now() < self.flush_not_before {
+        let now = Instant::now();
+        let is_quiet = |delivery: &Delivery| delivery.quiet_from().is_some_and(|from| from <= now);
+        if !matches!(self.guest, Guest::Retiring(..)) || !is_quiet(&self.delivery) {
             return;
         }
-        self.begin_flush();
+        self.delivery.close(Pause::Interrupted);
         match std::mem::replace(&mut self.guest, Guest::Away) {
-            Guest::Retiring(old, at) if at <= Instant::now() && self.is_quiet() => {
-                self.tracker.clear();
-                self.news.clear();
+            Guest::Retiring(old, at) if at <= now && is_quiet(&self.delivery) => {
+                self.delivery.forget();
                 let successor = new_guest(&self.plan, &self.instance, &self.guest_config);
                 self.guest = Guest::Starting(Starting(self.shared.engine.spawn(async move {
                     if let Some(mut old) = old {
@@ -569,7 +425,8 @@ impl SourceTask {
                 self.guest = polling;
                 match heard(&mut self.guest).await {
                     Ok(Heard::Polled((guest, answer))) => {
-                        if let Ok(payload) = answer
+                        if !self.is_stale
+                            && let Ok(payload) = answer
                             && let Err(failure) = self.process(payload).await
                         {
                             tracing::warn!(task = self.name, "the last batch was not written: {}", failure.trace);
@@ -581,17 +438,13 @@ impl SourceTask {
             }
             Guest::Starting(_) | Guest::Away => None,
         };
-        while self.open_batches > 0 {
-            let report = self.reports.recv().await;
-            if let Err(failure) = self.hear(report) {
-                tracing::warn!(task = self.name, "the task stopped, but not cleanly: {}", failure.trace);
-                break;
-            }
-        }
+        self.delivery.close(Pause::Interrupted);
+        self.delivery.settle().await;
         self.save().await;
         if let Some(guest) = &mut guest {
-            if !self.news.is_empty() {
-                let _ = guest.commit(&self.news).await;
+            let news = self.delivery.take_news();
+            if !news.is_empty() {
+                let _ = guest.commit(&news).await;
             }
             if let Err(error) = guest.stop().await {
                 tracing::warn!(task = self.name, "the source did not stop cleanly: {error}");
@@ -601,49 +454,48 @@ impl SourceTask {
 
     /// Commits what can be committed.
     async fn save(&mut self) {
-        loop {
-            if self.flush.is_some() {
-                let stored = flushed(&mut self.flush).await;
-                let failed = stored.1.is_err();
-                let _ = self.flushed(stored);
-                if failed {
-                    return;
-                }
-            }
-            self.begin_flush();
-            if self.flush.is_none() {
-                return;
-            }
-        }
+        self.delivery.save().await;
     }
 }
 
-/// A polled record as it would have been written without the chain.
-struct Original {
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
-}
-
-fn original<'l>(
-    originals: &'l BTreeMap<usize, Original>,
-    batch: &'l BatchReader<'_>,
-    view: &'l View<'_>,
-    record: usize,
-) -> Letter<'l> {
-    let source = batch.source_partition(record).zip(batch.source_offset(record));
-    let place = Place::Polled { topic: view.original(record).0, source };
-    let timestamp = batch.timestamp(record);
-    match originals.get(&record) {
-        None => Letter { place, timestamp, key: None, value: None, headers: Vec::new() },
-        Some(original) => Letter {
-            place,
-            timestamp,
-            key: original.key.as_deref(),
-            value: original.value.as_deref(),
-            headers: original.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect(),
-        },
-    }
+/// The way into Kafka that worker and connector ask for.
+async fn make_delivery(
+    shared: &Arc<Shared>,
+    spec: &TaskSpec,
+    plan: &ConnectorPlan,
+    name: &str,
+    task: u32,
+    offsets: ConnectorOffsets,
+    metrics: Arc<TaskMetrics>,
+) -> Result<Delivery, Failure> {
+    let invalid =
+        |invalid: tidegate_config::validate::Invalid| Failure::fatal(crate::host::all_problems(&invalid.problems));
+    let (config, client_id) = (&plan.config, format!("connector-producer-{name}"));
+    let Direction::Source(source) = &config.direction else {
+        return Err(Failure::fatal("a sink was started as a source task"));
+    };
+    let flush = FlushTimes { interval: shared.flush_interval(config), timeout: shared.flush_timeout() };
+    let Some(group) = shared.exactly_once_group() else {
+        let client = shared.producer(&shared.producer_settings(config), &client_id).map_err(invalid)?;
+        let tolerate_all = config.errors.tolerate_all;
+        let plain = Plain::open(name, &client, offsets, flush, tolerate_all, metrics)?;
+        return Ok(Delivery::AtLeastOnce(Box::new(plain)));
+    };
+    let connector = &spec.run.subject.connector.name;
+    let incarnation = Incarnation { group: &group.group_id, connector, prefix: source.transactional_id.as_deref() };
+    let client = |id: &str| shared.transactional_producer(config, &client_id, id);
+    let tasks = spec.tasks.max(config.tasks_max);
+    shared.fencing.begin(&spec.run, spec.generation, &incarnation, tasks, |id| client(id).map_err(invalid)).await?;
+    let (client, boundary, name) =
+        (client(&incarnation.transactional_id(task)).map_err(invalid)?, source.transaction_boundary, name.to_owned());
+    let topic = offsets.own.as_ref().map_or(&group.offset_topic.name, |own| &own.topic).clone();
+    let opening = tokio::task::spawn_blocking(move || {
+        let exactly = ExactlyOnce::open(&name, &client, &offsets, topic, boundary, flush, metrics)?;
+        // The guest's first question finds them read.
+        offsets.catch_up().map_err(|error| Failure::retriable(error.to_string()))?;
+        Ok(Delivery::ExactlyOnce(Box::new(exactly)))
+    });
+    opening.await.unwrap_or_else(|crash| Err(Failure::fatal(format!("opening the producer crashed: {crash}"))))
 }
 
 /// Makes and starts a guest. Borrows nothing, so that it can run elsewhere.
@@ -669,25 +521,4 @@ async fn heard(guest: &mut Guest) -> Result<Heard, Failure> {
     };
     *guest = Guest::Away;
     heard.map_err(|error| Failure::fatal(format!("a call of the source crashed: {error}")))
-}
-
-/// What became of a flush under way; never ready when there is none.
-async fn flushed(flush: &mut Option<Flush>) -> (Vec<Committable>, Result<(), String>) {
-    let Some(under_way) = flush else { return std::future::pending().await };
-    let stored = Pin::new(&mut under_way.storing).await;
-    let taken = flush.take().map(|flush| flush.taken).unwrap_or_default();
-    match stored {
-        Ok(Ok(())) => (taken, Ok(())),
-        Ok(Err(error)) => (taken, Err(error.to_string())),
-        Err(crash) => (taken, Err(format!("storing offsets crashed: {crash}"))),
-    }
-}
-
-/// None: the record has failed.
-fn part(written: Part) -> Option<Option<std::ops::Range<usize>>> {
-    match written {
-        Part::Null => Some(None),
-        Part::Bytes(range) => Some(Some(range)),
-        Part::Failed => None,
-    }
 }

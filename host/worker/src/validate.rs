@@ -2,11 +2,11 @@
 //! plugins themselves have to say.
 
 use tidegate_config::client;
-use tidegate_config::connector::{ConnectorConfig, Direction};
+use tidegate_config::connector::{ConnectorConfig, Direction, SourceConfig, TransactionBoundary};
 use tidegate_config::worker::Client;
 use tidegate_config::{Kind, Problem, Settings};
 use tidegate_engine::{
-    CallError, ConverterInstance, Hooks, InstanceSpec, PredicateInstance, SinkInstance, SourceInstance,
+    CallError, ConverterInstance, ExactlyOnce, Hooks, InstanceSpec, PredicateInstance, SinkInstance, SourceInstance,
     TransformInstance,
 };
 use tidegate_herder::{ConnectorKind, Refusal, RestartPolicy, ValidateRequest, Validated};
@@ -68,9 +68,15 @@ fn invalid(problems: Vec<Problem>) -> Refusal {
 /// What the host knows without asking a plugin.
 fn host_problems(shared: &Shared, plan: &ConnectorPlan) -> Vec<Problem> {
     let mut problems = shared.config.client_overrides.refusals(&plan.config.original);
-    problems.extend(unsupported(&plan.config));
+    if let Direction::Source(source) = &plan.config.direction {
+        problems.extend(exactly_once_problems(shared, plan, source));
+    }
     for client in clients(&plan.config) {
-        if let Err(refused) = client::translate(&shared.client_settings(client, &plan.config.original)) {
+        let settings = match (client, &plan.config.direction) {
+            (Client::Producer, Direction::Source(_)) => shared.producer_settings(&plan.config),
+            _ => shared.client_settings(client, &plan.config.original),
+        };
+        if let Err(refused) = client::translate(&settings) {
             problems.extend(refused.problems);
         }
     }
@@ -95,24 +101,77 @@ fn clients(config: &ConnectorConfig) -> Vec<Client> {
     }
 }
 
-/// What Connect can do and this version cannot: refused by name, never ignored.
-fn unsupported(config: &ConnectorConfig) -> Vec<Problem> {
+/// What stands against writing exactly once, where the connector must or would.
+fn exactly_once_problems(shared: &Shared, plan: &ConnectorPlan, source: &SourceConfig) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if let Direction::Source(source) = &config.direction {
+    let is_enabled = shared.exactly_once_group().is_some();
+    if !is_enabled {
+        // Connect's sentence, and what to do about it.
+        const DISABLED: &str = "This worker does not have exactly-once source support enabled.";
+        const HINT: &str = "set exactly.once.source.support=enabled in the configuration of a distributed worker";
         if source.exactly_once_required {
-            problems.push(Problem::new(
-                "exactly.once.support",
-                "exactly.once.support: exactly-once delivery is not supported yet, delivery is at least once",
-            ));
+            problems.push(Problem::new("exactly.once.support", format!("{DISABLED}\nhint: {HINT}")));
         }
-        if source.offsets_topic.is_some() {
-            problems.push(Problem::new(
-                "offsets.storage.topic",
-                "offsets.storage.topic: an offsets topic of the connector's own is not supported yet",
-            ));
+        for key in ["transactional.id", "producer.override.transactional.id"] {
+            let is_asked = key != "transactional.id" || source.transactional_id.is_some();
+            if is_asked && plan.config.original.contains(key) {
+                problems.push(Problem::new(key, format!("{key} asks for exactly once. {DISABLED}\nhint: {HINT}")));
+            }
         }
+        return problems;
+    }
+    if plan.config.original.contains("producer.override.transactional.id") {
+        problems.push(Problem::new(
+            "producer.override.transactional.id",
+            "producer.override.transactional.id: several tasks cannot share one id\n\
+             hint: set transactional.id, with which the tasks' ids begin",
+        ));
+    }
+    let settings = shared.producer_settings(&plan.config);
+    if let Some(acks) = settings.get("acks").map(str::trim)
+        && !matches!(acks, "all" | "-1")
+    {
+        problems.push(Problem::new(
+            "acks",
+            format!("acks is {acks}: exactly-once support needs the acknowledgement of all replicas"),
+        ));
     }
     problems
+}
+
+/// What the plugin says about exactly once, in Connect's words.
+async fn capability_problems(plan: &ConnectorPlan, spec: &InstanceSpec) -> Result<Vec<Problem>, CallError> {
+    let Direction::Source(source) = &plan.config.direction else { return Ok(Vec::new()) };
+    let capabilities = plan.connector.definition.capabilities;
+    let mut problems = Vec::new();
+    if source.needs_exactly_once() {
+        let key = if source.exactly_once_required { "exactly.once.support" } else { "transactional.id" };
+        let message = if !capabilities.exactly_once {
+            Some(
+                "The connector does not implement the API required for preflight validation of exactly-once source support. \
+                 Please consult the documentation for the connector to determine whether it supports exactly-once semantics, and \
+                 then consider reconfiguring the connector to use the value \"requested\" for this property (which will disable \
+                 this preflight check and allow the connector to be created).",
+            )
+        } else {
+            let mut instance = SourceInstance::new(&plan.connector.component.plugin, spec).await?;
+            match instance.exactly_once_support(&guest_config(&plan.connector.settings)).await? {
+                ExactlyOnce::Supported => None,
+                ExactlyOnce::Unsupported => {
+                    Some("The connector does not support exactly-once semantics with the provided configuration.")
+                }
+            }
+        };
+        problems.extend(message.map(|message| Problem::new(key, format!("{key}: {message}"))));
+    }
+    if source.transaction_boundary == TransactionBoundary::Connector && !capabilities.transaction_boundaries {
+        problems.push(Problem::new(
+            "transaction.boundary",
+            "transaction.boundary: The connector does not support connector-defined transaction boundaries with the given \
+             configuration. Please reconfigure it to use a different transaction boundary definition.",
+        ));
+    }
+    Ok(problems)
 }
 
 fn bounds(plan: &ConnectorPlan) -> impl Iterator<Item = Bound> {
@@ -145,7 +204,15 @@ async fn guest_problems(
                 shared.instances.connector_budget(&connector.tenant, &connector.name),
             )
         };
-        match ask(&bound, &spec).await {
+        let asked = match bound.definition.kind {
+            Kind::Source => capability_problems(plan, &spec).await.map(|found| problems.extend(found)),
+            _ => Ok(()),
+        };
+        let answer = match asked {
+            Ok(()) => ask(&bound, &spec).await,
+            Err(error) => Err(error),
+        };
+        match answer {
             Ok(found) => problems.extend(found.into_iter().map(|problem| {
                 let key = format!("{prefix}{}", problem.key);
                 let message = format!("{key}: {}", problem.message);

@@ -105,6 +105,8 @@ pub struct Start {
     pub plugins: Plugins,
     /// For a task: its own configuration and how many tasks there are.
     pub task: Option<(Config, u32)>,
+    /// For a task: which set of task configurations it is of; 0 for the connector.
+    pub generation: u64,
     /// `Running` or `Paused`.
     pub target: Target,
 }
@@ -378,12 +380,12 @@ impl Worker {
     fn start(&self, want: &Want) -> Option<Start> {
         let subject = &want.id.subject;
         let connector = self.state.connectors.get(&subject.connector)?;
-        let (config, plugins, task) = match subject.instance {
-            Instance::Connector => (&connector.config, &connector.plugins, None),
+        let (config, plugins, task, generation) = match subject.instance {
+            Instance::Connector => (&connector.config, &connector.plugins, None, 0),
             Instance::Task(index) => {
                 let set = self.task_set(subject)?;
                 let task = set.tasks.get(index as usize)?.clone();
-                (&set.config, &set.plugins, Some((task, self.state.task_count(&subject.connector))))
+                (&set.config, &set.plugins, Some((task, self.state.task_count(&subject.connector))), set.generation)
             }
         };
         Some(Start {
@@ -391,6 +393,7 @@ impl Worker {
             config: config.clone(),
             plugins: plugins.clone(),
             task,
+            generation,
             target: want.target,
         })
     }

@@ -182,6 +182,7 @@ fn a_task_that_is_abandoned_while_it_starts_does_not_run_on() {
             task_config: config.clone(),
             config,
             tasks: 1,
+            generation: 1,
             plugins: pin(&now),
             target: Target::Running,
         };

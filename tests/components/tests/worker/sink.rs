@@ -79,6 +79,7 @@ impl Stage {
                 config: self.config(),
                 task_config: self.config(),
                 tasks: 1,
+                generation: 1,
                 plugins: pin(guest()),
                 target: Target::Running,
             };

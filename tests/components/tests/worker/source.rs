@@ -50,6 +50,7 @@ fn records_that_no_transform_takes_are_dead_letters_of_the_source_and_are_not_re
             config: config.clone(),
             task_config: config.clone(),
             tasks: 1,
+            generation: 1,
             plugins: plugins.clone(),
             target: Target::Running,
         };
