@@ -217,6 +217,19 @@ pub enum Edit<'a> {
         /// As of a copy.
         defaults: bool,
     },
+    /// Makes a record of each element of an array or entry of a map; edits behind it apply to all of them.
+    Explode {
+        /// What is taken apart, and then holds the element.
+        target: usize,
+        /// What is set to the element's index or the entry's key.
+        index: Option<usize>,
+        /// A record without elements stays, with null for the element.
+        keeps_empty: bool,
+        /// The element becomes the whole key or value.
+        takes_whole: bool,
+        /// Elements that a record may have.
+        max: usize,
+    },
 }
 
 /// An edit with the records it applies to.
@@ -349,6 +362,7 @@ impl<'a> Context<'a, '_> {
             9 => [true, false, false, false, true],
             10 => [false, true, false, true, false],
             11 => [true, false, false, false, false],
+            13 => [false, true, true, true, true],
             _ => return Err(Malformed::new(Reason::Field, format!("operation {operation}"))),
         };
         let fields = [usize::from(place), target, data, count, argument];
@@ -383,6 +397,13 @@ impl<'a> Context<'a, '_> {
             9 => Edit::Hoist { place: place_of(place)?, field: self.name(argument)? },
             10 => Edit::Extract { target, defaults: flag(count)? },
             11 => Edit::Defaults { place: place_of(place)? },
+            13 => Edit::Explode {
+                target,
+                index: argument.checked_sub(1).map(|index| self.check_target(index)).transpose()?,
+                keeps_empty: flag(count & !2)?,
+                takes_whole: count & 2 != 0,
+                max: if data == 0 { usize::MAX } else { data },
+            },
             _ => {
                 let targets = self.named_targets(data, count / 2)?;
                 Edit::Collect { place: place_of(place)?, targets, defaults: count % 2 == 1 }
@@ -576,6 +597,19 @@ impl EditsWriter {
         let data = self.arena.len();
         self.arena.extend_from_slice(entries.as_flattened().as_flattened());
         self.push(12, place, [0, data, 2 * targets.len(), 0])
+    }
+
+    /// Adds [`Edit::Explode`]; a `max` of 0 leaves it to the host how many records may be made of one.
+    pub fn explode(&mut self, target: usize, index: Option<usize>, max: usize) -> &mut Self {
+        self.push(13, Place::Value, [target, max, 0, index.map_or(0, |index| index.saturating_add(1))])
+    }
+
+    /// Lets the explode that was added last keep records without elements, or make the element its whole place.
+    pub fn exploding(&mut self, keeps_empty: bool, takes_whole: bool) -> &mut Self {
+        if let Some(edit) = self.edits.last_mut() {
+            put_u32(edit, 16, u32::from(keeps_empty) | u32::from(takes_whole) << 1);
+        }
+        self
     }
 
     /// Lets the edit that was added last take defaults in place of nulls. Of operations that cannot it makes what no reader

@@ -21,6 +21,9 @@ use crate::metrics::TaskMetrics;
 use crate::plan::{Bound, ConnectorPlan, Step};
 use crate::policy::Retry;
 
+/// Records that cross into a guest at once: as many as an arena can hold.
+const ROWS_MAX: usize = 65_536;
+
 /// The steps of one task, ready to run.
 pub(crate) struct Chain {
     steps: Vec<RunningStep>,
@@ -91,26 +94,9 @@ impl Chain {
     pub(crate) async fn run(&mut self, view: &mut View<'_>) -> Result<(), CallError> {
         self.culprits.steps.clear();
         let mut failed = view.failures().count();
-        for (index, step) in self.steps.iter_mut().enumerate() {
-            let mut retry = None;
-            let mut rows = view.rows();
-            while let Err(error) = step.run(view, &mut rows, &mut self.columns, &self.schemas).await {
-                let class = &self.culprits.classes[index];
-                if let CallError::Retriable { message, after } = &error {
-                    let retry = retry.get_or_insert_with(|| Retry::new(&self.errors));
-                    if let Some(wait) = retry.next(*after) {
-                        tracing::warn!(transform = class, "a batch is transformed again: {message}");
-                        self.metrics.retried();
-                        tokio::time::sleep(wait).await;
-                        continue;
-                    }
-                }
-                if error.ends_instance() {
-                    step.revive().await?;
-                    self.metrics.recycled();
-                }
-                fail(view, &rows, &failure(&error).trace);
-                break;
+        for index in 0..self.steps.len() {
+            for rows in view.rows().groups(ROWS_MAX, view) {
+                self.run_rows(index, rows, view).await?;
             }
             if view.failures().count() > failed {
                 failed = view.failures().count();
@@ -118,6 +104,31 @@ impl Chain {
                     self.culprits.steps.entry(record).or_insert(index);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Lets a step work on rows, as often as it takes.
+    async fn run_rows(&mut self, index: usize, mut rows: Rows, view: &mut View<'_>) -> Result<(), CallError> {
+        let step = &mut self.steps[index];
+        let mut retry = None;
+        while let Err(error) = step.run(view, &mut rows, &mut self.columns, &self.schemas).await {
+            let class = &self.culprits.classes[index];
+            if let CallError::Retriable { message, after } = &error {
+                let retry = retry.get_or_insert_with(|| Retry::new(&self.errors));
+                if let Some(wait) = retry.next(*after) {
+                    tracing::warn!(transform = class, "a batch is transformed again: {message}");
+                    self.metrics.retried();
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+            }
+            if error.ends_instance() {
+                step.revive().await?;
+                self.metrics.recycled();
+            }
+            fail(view, &rows, &failure(&error).trace);
+            break;
         }
         Ok(())
     }

@@ -23,6 +23,9 @@ use crate::instances::{Instances, Owner, TaskSchemas, guest_config};
 use crate::payload;
 use crate::plan::Bound;
 
+/// What crosses into a guest at once: as much as an arena can hold.
+const PLACES_MAX: usize = 65_536;
+
 /// A record that could not be converted, in the flags of an answer.
 const FAILED: u8 = 1 << 3;
 
@@ -89,21 +92,19 @@ impl Conversion {
     /// Lets plugins' converters read what Kafka brought. An error concerns the batch as a whole.
     pub(crate) async fn read(&mut self, view: &mut View<'_>) -> Result<(), CallError> {
         for guest in &mut self.guests {
-            let places = guest.places(view);
-            if places.is_empty() {
-                continue;
+            for places in guest.places(view).chunks(PLACES_MAX) {
+                let mut batch = BatchWriter::new(Encoding::Raw, Encoding::Raw);
+                for place in places {
+                    let value = guest.tree(view, *place, &self.schemas).value;
+                    let bytes = match &value {
+                        Value::Bytes(bytes) => Some(bytes.as_slice()),
+                        _ => None,
+                    };
+                    batch.record().topic(view.topic(place.record)).value(SchemaId::OPTIONAL_BYTES, bytes);
+                }
+                let answer = guest.call(batch, Direction::Read).await?;
+                guest.take(view, places, answer, &self.schemas)?;
             }
-            let mut batch = BatchWriter::new(Encoding::Raw, Encoding::Raw);
-            for place in &places {
-                let value = guest.tree(view, *place, &self.schemas).value;
-                let bytes = match &value {
-                    Value::Bytes(bytes) => Some(bytes.as_slice()),
-                    _ => None,
-                };
-                batch.record().topic(view.topic(place.record)).value(SchemaId::OPTIONAL_BYTES, bytes);
-            }
-            let answer = guest.call(batch, Direction::Read).await?;
-            guest.take(view, &places, answer, &self.schemas)?;
         }
         Ok(())
     }
@@ -111,17 +112,15 @@ impl Conversion {
     /// Lets plugins' converters write what goes to Kafka.
     pub(crate) async fn write(&mut self, view: &mut View<'_>) -> Result<(), CallError> {
         for guest in &mut self.guests {
-            let places = guest.places(view);
-            if places.is_empty() {
-                continue;
+            for places in guest.places(view).chunks(PLACES_MAX) {
+                let mut batch = BatchWriter::new(Encoding::Raw, Encoding::Tlv);
+                for place in places {
+                    let tree = guest.tree(view, *place, &self.schemas);
+                    batch.record().topic(view.topic(place.record)).value_tree(tree.schema, &tree.value);
+                }
+                let answer = guest.call(batch, Direction::Write).await?;
+                guest.take(view, places, answer, &self.schemas)?;
             }
-            let mut batch = BatchWriter::new(Encoding::Raw, Encoding::Tlv);
-            for place in &places {
-                let tree = guest.tree(view, *place, &self.schemas);
-                batch.record().topic(view.topic(place.record)).value_tree(tree.schema, &tree.value);
-            }
-            let answer = guest.call(batch, Direction::Write).await?;
-            guest.take(view, &places, answer, &self.schemas)?;
         }
         Ok(())
     }

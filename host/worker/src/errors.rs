@@ -88,7 +88,8 @@ impl Errors {
         self.letters.is_some()
     }
 
-    /// Decides about the records of a view that failed in a converter or transform. `original` is the record as it came.
+    /// Decides about the records of a view that failed in a converter or transform. `original` is a record as it came, of
+    /// which one letter is kept however many of those that were made of it failed.
     pub(crate) async fn judge<'a>(
         &mut self,
         view: &'a View<'_>,
@@ -99,7 +100,9 @@ impl Errors {
         if failures.is_empty() {
             return Ok(());
         }
-        failures.sort_by_key(|(record, _)| *record);
+        let count = failures.len();
+        failures.sort_by_key(|(record, _)| (view.origin(*record), *record));
+        failures.dedup_by_key(|(record, _)| view.origin(*record));
         let classes = std::mem::take(&mut self.classes);
         let failed: Vec<Failed<'_>> = failures
             .into_iter()
@@ -115,10 +118,10 @@ impl Errors {
                     exception: exception(failure.kind),
                     message: &failure.message,
                 },
-                record: original(record),
+                record: original(view.origin(record)),
             })
             .collect();
-        let decided = self.decide(&failed).await;
+        let decided = self.decide(&failed, count).await;
         drop(failed);
         self.classes = classes;
         decided
@@ -136,15 +139,16 @@ impl Errors {
                 record,
             })
             .collect();
-        let decided = self.decide(&failed).await;
+        let decided = self.decide(&failed, failed.len()).await;
         drop(failed);
         self.classes.connector = class;
         decided
     }
 
-    async fn decide(&mut self, failed: &[Failed<'_>]) -> Result<(), Failure> {
+    /// `count` records failed, of those that came only these.
+    async fn decide(&mut self, failed: &[Failed<'_>], count: usize) -> Result<(), Failure> {
         let Some(first) = failed.first() else { return Ok(()) };
-        self.metrics.failed(failed.len());
+        self.metrics.failed(count);
         if self.policy.log || !self.policy.tolerate_all {
             failed.iter().for_each(|failed| self.log(failed));
         }
@@ -157,7 +161,7 @@ impl Errors {
                 first.record.place
             )));
         }
-        self.metrics.skipped(failed.len());
+        self.metrics.skipped(count);
         match &mut self.letters {
             Some(letters) => letters.send(failed).await,
             None => Ok(()),

@@ -93,6 +93,12 @@ const COUNTERS: &[Counter] = &[
         of: |task| &task.filtered,
     },
     Counter {
+        name: "tidegate_task_records_made_total",
+        help: "Records that transforms made of others, beyond one of each.",
+        kind: None,
+        of: |task| &task.made,
+    },
+    Counter {
         name: "tidegate_task_bytes_total",
         help: "Bytes of keys and values read.",
         kind: None,
@@ -112,6 +118,7 @@ pub struct TaskMetrics {
     read: AtomicU64,
     written: AtomicU64,
     filtered: AtomicU64,
+    made: AtomicU64,
     skipped: AtomicU64,
     failed: AtomicU64,
     retries: AtomicU64,
@@ -183,6 +190,11 @@ impl TaskMetrics {
 
     pub(crate) fn filtered(&self, records: usize) {
         self.filtered.fetch_add(records as u64, Relaxed);
+    }
+
+    /// Records that there are beyond those that came.
+    pub(crate) fn made(&self, records: usize) {
+        self.made.fetch_add(records as u64, Relaxed);
     }
 
     pub(crate) fn skipped(&self, records: usize) {

@@ -333,6 +333,10 @@ impl SinkTask {
         applied.map_err(|error| failure(&error))?;
 
         let rows = view.rows();
+        if rows.len() > batch_records_max() && batch.len() > 1 {
+            self.workspace = Some(view.into_workspace());
+            return self.read_again_in_parts(batch.len());
+        }
         let (key, value) = self.encodings();
         self.writer.clear();
         let rows = view.write_batch(&rows, key, value, &self.schemas.lock(), &mut self.writer);
@@ -346,6 +350,8 @@ impl SinkTask {
         self.runtime.block_on(self.control.unless_killed(judged))??;
         self.metrics.read(batch.len(), bytes);
         self.metrics.filtered(dropped);
+        self.metrics.made(view.surplus());
+        let rows = view.origins(rows);
         self.workspace = Some(view.into_workspace());
         if rows.is_empty() {
             self.positions.accept(&positions);
@@ -353,6 +359,20 @@ impl SinkTask {
         }
         let payload = self.finish_batch()?;
         self.put(payload, positions, Some(Records { messages: batch, rows, taken: 0 }))
+    }
+
+    /// Transforms made more records of a batch than the guest can be given at once: from now on batches are smaller.
+    fn read_again_in_parts(&mut self, records: usize) -> Step<()> {
+        self.batch_records = (records / 2).max(1);
+        tracing::info!(
+            task = self.name,
+            records = self.batch_records,
+            "batches are read in parts, as transforms make more of them"
+        );
+        if self.settle(Patience::Endless)? == Flow::On {
+            self.seek(&self.positions.rewind())?;
+        }
+        Ok(())
     }
 
     fn encodings(&self) -> (batch::Encoding, batch::Encoding) {

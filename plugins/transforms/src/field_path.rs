@@ -31,6 +31,17 @@ pub(crate) fn path(config: &Config, key: &str, text: &str) -> Result<Vec<String>
     }
 }
 
+/// The names on the way to a field as our own transforms take them: always in version 2.
+pub(crate) fn ours(key: &str, text: &str) -> Result<Vec<String>> {
+    let path = steps(text).map_err(|at| {
+        Error::invalid_config(key, format!("\"{text}\" has a backtick without its pair at position {at}"))
+    })?;
+    match path.is_empty() {
+        true => Err(Error::invalid_config(key, "names no field")),
+        false => Ok(path),
+    }
+}
+
 /// Splits a path of version 2. The error is where a backtick stands that has no pair.
 fn steps(path: &str) -> Result<Vec<String>, usize> {
     let mut steps = Vec::new();
@@ -95,6 +106,21 @@ pub(crate) fn schema_at<'s>(schema: &'s Schema, path: &[String]) -> Result<Optio
         }
         match schema.field(name) {
             Some(field) => schema = &field.schema,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(schema))
+}
+
+/// As [`schema_at`], to be changed.
+pub(crate) fn schema_at_mut<'s>(schema: &'s mut Schema, path: &[String]) -> Result<Option<&'s mut Schema>> {
+    let mut schema = schema;
+    for name in path {
+        if schema.of_type != Type::Struct {
+            return Err(Error::fatal("Cannot look up fields on non-struct type"));
+        }
+        match schema.fields.iter_mut().find(|field| field.name == *name) {
+            Some(field) => schema = &mut field.schema,
             None => return Ok(None),
         }
     }

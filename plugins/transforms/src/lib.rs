@@ -1,11 +1,12 @@
-//! Apache Kafka Connect's transforms and predicates: one file each, one line each in the list below.
+//! Apache Kafka Connect's transforms and predicates, and some of our own: one file each, one line each in the list below.
 //!
-//! They mean what Connect's mean, judged by vectors that were recorded from Connect itself (`tests/vectors.rs`). What cannot
+//! Connect's mean what they mean there, judged by vectors that were recorded from Connect itself (`tests/vectors.rs`). What cannot
 //! be honoured here, such as a date pattern with the week of a month, is refused when the configuration is validated.
 //! Nothing walks over records where an edit for the whole batch says the same.
 
 mod cast;
 mod drop_headers;
+mod explode;
 mod extract_field;
 mod filter;
 mod flatten;
@@ -33,6 +34,7 @@ mod side;
 
 use cast::Cast;
 use drop_headers::DropHeaders;
+use explode::Explode;
 use extract_field::ExtractField;
 use filter::Filter;
 use flatten::Flatten;
@@ -58,6 +60,8 @@ tidegate_sdk::export! {
         Cast<OnKey>,
         Cast<OnValue>,
         DropHeaders,
+        Explode<OnKey>,
+        Explode<OnValue>,
         ExtractField<OnKey>,
         ExtractField<OnValue>,
         Filter,

@@ -59,6 +59,11 @@ pub(crate) fn definition<S: Side>(name: &str) -> Definition {
     Definition::transform(&name).alias(&format!("org.apache.kafka.connect.transforms.{name}"))
 }
 
+/// A transform of our own with a variant for keys and one for values.
+pub(crate) fn own_definition<S: Side>(name: &str) -> Definition {
+    Definition::transform(&format!("{name}{}", S::SUFFIX))
+}
+
 /// The key that Connect gives to the transforms that read fields.
 pub(crate) fn replace_null_with_default() -> Key {
     Key::boolean("replace.null.with.default").default(true).doc(

@@ -77,6 +77,7 @@ fn answer(vector: &Json) -> String {
         Err(_) => "refused".to_owned(),
         Ok(mut transform) => match transform.apply(&input).unwrap().remove(0) {
             Transformed::Record(record) => normal(&record),
+            Transformed::Records(_) => "several".to_owned(),
             Transformed::Dropped => "dropped".to_owned(),
             Transformed::Failed(kind, _) => format!("failed: {kind:?}"),
         },

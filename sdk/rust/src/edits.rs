@@ -26,6 +26,7 @@ pub(crate) mod op {
     pub(crate) const EXTRACT: u16 = 10;
     pub(crate) const DEFAULTS: u16 = 11;
     pub(crate) const COLLECT: u16 = 12;
+    pub(crate) const EXPLODE: u16 = 13;
 }
 
 /// One bit per record.
@@ -118,6 +119,20 @@ impl FailureKind {
         FailureKind::NullPointer,
         FailureKind::Other,
     ];
+}
+
+/// What becomes of a record whose target is taken apart.
+#[derive(Debug, Clone, Default)]
+pub struct Explode {
+    /// The position in the plan's `write` of what is set to the element's index, or to the entry's key.
+    pub index: Option<usize>,
+    /// Whether a record without elements stays, with null in place of the element. It is dropped if not.
+    pub keeps_empty: bool,
+    /// Whether the element becomes the whole key or value. It takes the place of the target if not.
+    pub takes_whole: bool,
+    /// How many elements a record may have, which the key `max.records` of a definition should say; 0 leaves it to the host.
+    /// A record with more fails.
+    pub records_max: u32,
 }
 
 /// The edits to a batch, written straight into the arena that the host reads. Targets are positions in the plan's `write`.
@@ -315,6 +330,19 @@ impl Edits {
     pub fn extract(&mut self, target: usize) {
         let count = self.default_count();
         self.edit(op::EXTRACT, Edit { target: target as u32, count, ..Edit::default() });
+    }
+
+    /// Makes a record of each element of the target, an array or a map, in the place of its record; edits that come later
+    /// apply to all of them. See [`Explode`] for what may be said besides.
+    pub fn explode(&mut self, target: usize, explode: &Explode) {
+        let edit = Edit {
+            target: target as u32,
+            data: explode.records_max,
+            count: u32::from(explode.keeps_empty) | u32::from(explode.takes_whole) << 1,
+            argument: explode.index.map_or(0, |index| index as u32 + 1),
+            ..Edit::default()
+        };
+        self.edit(op::EXPLODE, edit);
     }
 
     fn edit(&mut self, operation: u16, edit: Edit) {

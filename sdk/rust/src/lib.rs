@@ -46,7 +46,7 @@ pub use columns::{Cell, Columns, Kind};
 pub use config::Config;
 pub use converter::{ConvertError, Converter, Data, HeaderConverter};
 pub use definition::{Definition, Encoding, Importance, Key};
-pub use edits::{Bitmap, Edits, FailureKind};
+pub use edits::{Bitmap, Edits, Explode, FailureKind};
 pub use error::{Error, Malformed, Problem, Result};
 pub use plugin::Plugin;
 pub use schema::{Field, Schema, SchemaId, Type, logical};

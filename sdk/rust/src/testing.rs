@@ -168,6 +168,8 @@ impl SinkHarness {
 pub enum Transformed {
     /// It goes on like this.
     Record(Box<TestRecord>),
+    /// Several were made of it.
+    Records(Vec<TestRecord>),
     /// The transform dropped it.
     Dropped,
     /// It cannot be transformed.
@@ -206,6 +208,7 @@ impl TransformHarness {
         for transformed in self.apply(&records)? {
             match transformed {
                 Transformed::Record(record) => remaining.push(*record),
+                Transformed::Records(records) => remaining.extend(records),
                 Transformed::Dropped => {}
                 Transformed::Failed(_, message) => return Err(Error::Fatal(message)),
             }

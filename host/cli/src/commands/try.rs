@@ -144,28 +144,46 @@ fn refused(error: &ChainError) -> Failure {
 /// What each step changed.
 fn show(number: usize, stages: &[Stage]) -> Result<(), Failure> {
     output::say(format_args!("sample {number}"))?;
-    let mut before: &[(String, String)] = &[];
-    for Stage { step, outcome } in stages {
-        output::say(format_args!("  {step}"))?;
-        match outcome {
-            Shown::Dropped => output::say("    dropped")?,
-            Shown::Failed { stage, exception, message } => {
-                output::say(format_args!("    failed in {stage}: {exception}: {message}"))?;
+    let mut before: Vec<&[(String, String)]> = vec![&[]];
+    for Stage { step, outcomes } in stages {
+        let count = outcomes.len();
+        let mut after = Vec::new();
+        for (at, outcome) in outcomes.iter().enumerate() {
+            match count {
+                1 => output::say(format_args!("  {step}"))?,
+                count => output::say(format_args!("  {step}, record {} of {count}", at + 1))?,
             }
-            Shown::Record(record) => {
-                let changed: Vec<_> = record.parts.iter().filter(|part| !before.contains(part)).collect();
-                let gone: Vec<_> =
-                    (before.iter()).filter(|(name, _)| !record.parts.iter().any(|(still, _)| still == name)).collect();
-                if changed.is_empty() && gone.is_empty() {
-                    output::say("    unchanged")?;
-                }
-                for (name, text) in changed {
-                    output::say(format_args!("    {name}: {text}"))?;
-                }
-                for (name, _) in gone {
-                    output::say(format_args!("    {name}: removed"))?;
-                }
-                before = &record.parts;
+            // A record that was made of another is shown beside that one.
+            let before = if before.len() == count { before[at] } else { before[0] };
+            show_outcome(outcome, before)?;
+            after.push(match outcome {
+                Shown::Record(record) => record.parts.as_slice(),
+                Shown::Dropped | Shown::Failed { .. } => before,
+            });
+        }
+        before = after;
+    }
+    Ok(())
+}
+
+fn show_outcome(outcome: &Shown, before: &[(String, String)]) -> Result<(), Failure> {
+    match outcome {
+        Shown::Dropped => output::say("    dropped")?,
+        Shown::Failed { stage, exception, message } => {
+            output::say(format_args!("    failed in {stage}: {exception}: {message}"))?;
+        }
+        Shown::Record(record) => {
+            let changed: Vec<_> = record.parts.iter().filter(|part| !before.contains(part)).collect();
+            let gone: Vec<_> =
+                (before.iter()).filter(|(name, _)| !record.parts.iter().any(|(still, _)| still == name)).collect();
+            if changed.is_empty() && gone.is_empty() {
+                output::say("    unchanged")?;
+            }
+            for (name, text) in changed {
+                output::say(format_args!("    {name}: {text}"))?;
+            }
+            for (name, _) in gone {
+                output::say(format_args!("    {name}: removed"))?;
             }
         }
     }
@@ -173,14 +191,21 @@ fn show(number: usize, stages: &[Stage]) -> Result<(), Failure> {
 }
 
 fn stages_json(number: usize, stages: &[Stage]) -> Value {
-    let steps = stages.iter().map(|Stage { step, outcome }| match outcome {
-        Shown::Dropped => json!({ "step": step, "dropped": true }),
+    let of = |outcome: &Shown| match outcome {
+        Shown::Dropped => ("dropped", json!(true)),
         Shown::Failed { stage, exception, message } => {
-            json!({ "step": step, "error": { "stage": stage, "class": exception, "message": message } })
+            ("error", json!({ "stage": stage, "class": exception, "message": message }))
         }
-        Shown::Record(record) => {
-            let record: Value = serde_json::from_str(&record.json).unwrap_or_default();
-            json!({ "step": step, "record": record })
+        Shown::Record(record) => ("record", serde_json::from_str(&record.json).unwrap_or_default()),
+    };
+    let steps = stages.iter().map(|Stage { step, outcomes }| match outcomes.as_slice() {
+        [outcome] => {
+            let (member, content) = of(outcome);
+            json!({ "step": step, member: content })
+        }
+        several => {
+            let all: Vec<Value> = several.iter().map(of).map(|(member, content)| json!({ member: content })).collect();
+            json!({ "step": step, "records": all })
         }
     });
     json!({ "sample": number, "steps": steps.collect::<Vec<_>>() })

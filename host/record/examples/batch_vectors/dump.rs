@@ -173,6 +173,13 @@ pub(crate) fn edits(edits: &EditsReader<'_>) -> Json {
                     let (targets, names): (Vec<usize>, Vec<&str>) = targets.iter().copied().unzip();
                     json!({ "op": "collect", "place": place(*at), "targets": targets, "names": names })
                 }
+                Edit::Explode { target, index, keeps_empty, takes_whole, max } => {
+                    let max = Some(max).filter(|max| **max != usize::MAX);
+                    json!({
+                        "op": "explode", "target": target, "index": index, "keep-empty": keeps_empty,
+                        "whole": takes_whole, "max": max,
+                    })
+                }
             };
             match &scoped.edit {
                 Edit::SetConstant { schema: Some(schema), .. } | Edit::SetValues { schema: Some(schema), .. } => {

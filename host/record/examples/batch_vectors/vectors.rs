@@ -553,6 +553,22 @@ fn good_edits() -> Vec<Vector> {
             }),
         ),
         good(
+            "edits-explode",
+            "records made of one, in each way",
+            Kind::Edits { records: 3 },
+            edits(3, |writer| {
+                writer
+                    .explode(0, None, 0)
+                    .explode(1, Some(0), 100)
+                    .exploding(true, false)
+                    .only(|record| record == 2)
+                    .explode(2, None, 1)
+                    .exploding(false, true)
+                    .explode(3, Some(3), 1)
+                    .exploding(true, true);
+            }),
+        ),
+        good(
             "edits-every-tag",
             "a value of each tag, and one left out",
             Kind::Edits { records: tags.len() + 1 },
@@ -565,6 +581,12 @@ fn good_edits() -> Vec<Vector> {
             }),
         ),
         from_json("edits-json-empty", "the shortest JSON form", 2, "{}"),
+        from_json(
+            "edits-json-explode",
+            "the JSON form of making records of one",
+            2,
+            r#"{"edits":[{"op":"explode","target":0},{"op":"explode","target":1,"index":2,"keep-empty":true,"whole":true,"max":10,"where":[1]}]}"#,
+        ),
         from_json(
             "edits-json",
             "the JSON form of everything",
@@ -815,6 +837,11 @@ fn malformed_edits() -> Vec<Vector> {
         let cell = u32_at(&bytes, u32_at(&bytes, 36) + 24 + 12);
         patched(bytes, cell + at, patch)
     };
+    let explode = |argument: u8, count: u8| {
+        let mut edit = [0; 24];
+        (edit[0], edit[16], edit[20]) = (13, count, argument);
+        edit
+    };
     let kind = Kind::Edits { records: RECORDS };
     let bad = |name, title, reason, bytes| bad(name, title, kind, reason, bytes);
     vec![
@@ -827,7 +854,9 @@ fn malformed_edits() -> Vec<Vector> {
         bad("bad-failure-record", "failure of a record that is not there", Reason::Field, column(32, 0, &[9])),
         bad("bad-failure-kind", "failure of kind 5", Reason::Field, column(32, 4, &[5])),
         bad("bad-failure-message", "message behind the end", Reason::Offset, column(32, 12, &length.to_le_bytes())),
-        bad("bad-operation", "operation 13", Reason::Field, edit(0, 0, &[13])),
+        bad("bad-operation", "operation 14", Reason::Field, edit(0, 0, &[14])),
+        bad("bad-explode-index", "index behind the plan", Reason::Field, edit(0, 0, &explode(TARGETS as u8 + 1, 0))),
+        bad("bad-explode-count", "count with a third bit", Reason::Field, edit(0, 0, &explode(0, 4))),
         bad("bad-operation-zero", "operation 0", Reason::Field, edit(0, 0, &[0])),
         bad("bad-target", "target behind the plan", Reason::Field, edit(0, 4, &[TARGETS as u8])),
         bad("bad-unused", "removing with an argument", Reason::Field, edit(0, 20, &[1])),

@@ -43,6 +43,12 @@ struct Edit<'a> {
     field: Option<String>,
     targets: Option<Vec<usize>>,
     schema: Option<String>,
+    index: Option<usize>,
+    #[serde(default, rename = "keep-empty")]
+    keep_empty: bool,
+    #[serde(default)]
+    whole: bool,
+    max: Option<u32>,
     #[serde(default)]
     defaults: bool,
     #[serde(rename = "where")]
@@ -154,8 +160,15 @@ fn add(writer: &mut EditsWriter, edit: &Edit<'_>, records: usize) -> Result<(), 
             let targets: Vec<_> = targets.iter().zip(names).map(|(target, name)| (*target, name.as_str())).collect();
             writer.collect(place()?, &targets)
         }
+        "explode" => {
+            let max = edit.max.unwrap_or(0) as usize;
+            writer.explode(target()?, edit.index, max).exploding(edit.keep_empty, edit.whole)
+        }
         other => return Err(wrong(format!("operation \"{other}\""))),
     };
+    if op != "explode" && (edit.index.is_some() || edit.keep_empty || edit.whole || edit.max.is_some()) {
+        return Err(wrong(format!("\"{op}\" makes no records")));
+    }
     match (op, edit.defaults) {
         (_, false) => {}
         ("copy" | "move" | "flatten" | "extract" | "collect", true) => _ = writer.taking_defaults(),

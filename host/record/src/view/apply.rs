@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::explode::Explode;
 use super::fit::conforms;
 use super::layout::{Layout, LayoutId, Origin, Transition};
 use super::nodes::TOO_DEEP;
@@ -109,14 +110,12 @@ impl View<'_> {
             }
         }
         let mut step = Step { write, schemas, names: edits.names() };
+        let mut current: Vec<Selected> = (0..).zip(rows.records().iter().copied()).collect();
         let mut selected: Vec<Selected> = Vec::with_capacity(rows.len());
         for ScopedEdit { edit, records } in edits.edits() {
             selected.clear();
-            let live = rows.records().iter().enumerate().filter(|(_, record)| self.is_live(**record as usize));
-            selected.extend(
-                live.filter(|(row, _)| records.is_none_or(|bits| bits.get(*row)))
-                    .map(|(row, &record)| (row as u32, record)),
-            );
+            let live = current.iter().filter(|(_, record)| self.is_live(*record as usize));
+            selected.extend(live.filter(|(row, _)| records.is_none_or(|bits| bits.get(*row as usize))));
             if uses_trees(edit, write) {
                 selected.retain(|&(_, record)| {
                     let deep = self.is_deep(record as usize);
@@ -126,9 +125,15 @@ impl View<'_> {
                     !deep
                 });
             }
-            self.edit(edit, &selected, &mut step);
+            match edit {
+                &Edit::Explode { target, index, keeps_empty, takes_whole, max } => {
+                    let explode = Explode { target, index, keeps_empty, takes_whole, max };
+                    self.explode(&explode, &selected, &mut current, &mut step);
+                }
+                edit => self.edit(edit, &selected, &mut step),
+            }
         }
-        self.settle(rows, write, step.schemas);
+        self.settle(&current, write, step.schemas);
         Ok(())
     }
 
@@ -169,6 +174,8 @@ impl View<'_> {
             Edit::Extract { target, defaults } => self.extract(&step.write[*target], *defaults, selected, step),
             Edit::Defaults { place } => self.set_defaults(*place, selected, step),
             Edit::Collect { place, targets, defaults } => self.collect(*place, targets, *defaults, selected, step),
+            // It changes what the edits behind it work on, so `apply` does it.
+            Edit::Explode { .. } => {}
         }
     }
 
@@ -215,10 +222,10 @@ impl View<'_> {
     }
 
     /// Checks that objects are what their schemas say after all edits.
-    fn settle(&mut self, rows: &Rows, write: &[Column], schemas: &SchemaTable) {
+    fn settle(&mut self, current: &[Selected], write: &[Column], schemas: &SchemaTable) {
         for side in written_sides(write) {
             let mut settled: HashMap<u32, Result<LayoutId, String>> = HashMap::new();
-            for &record in rows.records() {
+            for &(_, record) in current {
                 let index = record as usize;
                 let part = &self.sides[side as usize][index];
                 let Body::Fields { layout, .. } = part.body else { continue };
@@ -229,7 +236,7 @@ impl View<'_> {
                 let outcome = match settled.get(&layout.0) {
                     Some(outcome) => outcome.clone(),
                     None => {
-                        let outcome = self.settled_layout(layout, schema);
+                        let outcome = self.settled_layout(index, layout, schema);
                         settled.insert(layout.0, outcome.clone());
                         outcome
                     }
@@ -246,17 +253,26 @@ impl View<'_> {
         }
     }
 
-    fn settled_layout(&mut self, id: LayoutId, schema: &Arc<Schema>) -> Result<LayoutId, String> {
+    /// `record` has the layout. What lies deeper may have been edited to what only the new schema allows: then the value says
+    /// whether it fits.
+    fn settled_layout(&mut self, record: usize, id: LayoutId, schema: &Arc<Schema>) -> Result<LayoutId, String> {
         let mut layout = self.layouts.get(id).clone();
         let mut changed = false;
         for field in &mut layout.fields {
-            let name = self.workspace.scanner.shapes.name(field.name);
-            let Some(own) = schema.field(name) else {
+            let name = self.workspace.scanner.shapes.name(field.name).to_owned();
+            let Some(own) = schema.field(&name) else {
                 return Err(format!("field \"{name}\" is not in the schema that the transform announced"));
             };
             match &field.schema {
                 Some(from) if Arc::ptr_eq(from, &own.schema) => {}
                 Some(from) if conforms(from, &own.schema) => {
+                    field.schema = Some(Arc::clone(&own.schema));
+                    changed = true;
+                }
+                Some(_) if matches!(field.origin, Origin::Constant(Source::Tree(_))) => {
+                    let Origin::Constant(source) = field.origin else { continue };
+                    let fitted = self.fit(record, source, None, &own.schema);
+                    field.origin = Origin::Constant(fitted.map_err(|message| format!("field \"{name}\": {message}"))?);
                     field.schema = Some(Arc::clone(&own.schema));
                     changed = true;
                 }
@@ -536,7 +552,8 @@ fn uses_trees(edit: &Edit<'_>, write: &[Column]) -> bool {
         | Edit::Flatten { .. }
         | Edit::Hoist { .. }
         | Edit::Extract { .. }
-        | Edit::Collect { .. } => true,
+        | Edit::Collect { .. }
+        | Edit::Explode { .. } => true,
         Edit::Retain { .. } | Edit::Defaults { .. } => false,
     }
 }
@@ -641,6 +658,17 @@ fn check(rows: &Rows, edits: &EditsReader<'_>, write: &[Column]) -> Result<(), M
                 let column = target(*at)?;
                 if column.place.side().is_none() || column.path.is_empty() {
                     return refuse("extracted", column);
+                }
+            }
+            Edit::Explode { target: at, index, .. } => {
+                let column = target(*at)?;
+                if column.place.side().is_none() {
+                    return refuse("exploded", column);
+                }
+                if let Some(at) = index
+                    && !writable(target(*at)?)
+                {
+                    return refuse("set", target(*at)?);
                 }
             }
         }

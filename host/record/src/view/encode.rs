@@ -459,6 +459,9 @@ impl View<'_> {
             if self.flags[record] != 0 {
                 out.flags(self.flags[record]);
             }
+            if self.is_exploded() {
+                out.origin(self.origin(record) as u32);
+            }
             if self.originals.is_some() && self.offsets[record] >= 0 {
                 let (topic, partition) = self.original(record);
                 out.original(topic, partition, self.offsets[record]);

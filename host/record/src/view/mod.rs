@@ -19,6 +19,7 @@ mod copy;
 mod decode;
 mod defaults;
 mod encode;
+mod explode;
 mod fit;
 mod layout;
 mod nodes;
@@ -42,6 +43,8 @@ pub use apply::{NotApplied, Reshaped, Reshapes};
 pub use convert::{Converter, Converters, HeaderConverter, Number};
 pub use decode::Message;
 pub use encode::{Written, WrittenHeader};
+pub use explode::PIECES_MAX;
+use explode::Pieces;
 use layout::{LayoutId, Layouts};
 pub use plan::{Column, Place, Plan, Rows, Side};
 use source::{Base, Source};
@@ -95,6 +98,8 @@ enum State {
     /// A transform dropped it; it counts as done.
     Dropped,
     Failed,
+    /// Others were made of it, which stand in its place.
+    Exploded,
 }
 
 /// A key or a value.
@@ -143,7 +148,8 @@ struct Original {
     partition: i32,
 }
 
-/// A batch of records, their edits and what became of them. Records keep their index, whatever happens to them.
+/// A batch of records, their edits and what became of them. Records keep their index, whatever happens to them; those that
+/// are made of others come behind all there are.
 pub struct View<'a> {
     workspace: Workspace,
     /// Of the JsonConverters of values, keys and headers.
@@ -163,6 +169,8 @@ pub struct View<'a> {
     flags: Vec<u8>,
     /// Only once an edit has changed a topic or partition.
     originals: Option<Vec<Original>>,
+    /// Only once an edit has made records of others.
+    pieces: Option<Pieces>,
 
     /// Values and keys, by [`Side`].
     sides: [Vec<Part<'a>>; 2],
@@ -203,6 +211,7 @@ impl<'a> View<'a> {
             timestamps: spare.timestamps,
             flags: spare.flags,
             originals: None,
+            pieces: None,
             sides: spare.sides.map(emptied),
             slots: spare.slots,
             headers: Vec::new(),
@@ -261,7 +270,7 @@ impl<'a> View<'a> {
         self.workspace
     }
 
-    /// How many records there are, dropped and failed ones included.
+    /// How many records there are, dropped, failed and exploded ones included.
     pub fn len(&self) -> usize {
         self.topics.len()
     }
@@ -270,7 +279,7 @@ impl<'a> View<'a> {
         self.topics.is_empty()
     }
 
-    /// Whether a record is neither dropped nor failed.
+    /// Whether a record is neither dropped nor failed, nor were others made of it.
     pub fn is_live(&self, record: usize) -> bool {
         self.states[record] == State::Live
     }

@@ -88,6 +88,25 @@ impl Rows {
         self.0.is_empty()
     }
 
+    /// The rows in groups of at most `max`, so cut that the records made of one stay together (unless they are more). `rows`
+    /// are in the view's order.
+    pub fn groups(self, max: usize, view: &View<'_>) -> Vec<Rows> {
+        if self.0.len() <= max {
+            return vec![self];
+        }
+        let mut groups = Vec::new();
+        let mut rest = self.0.as_slice();
+        while rest.len() > max {
+            let origin = |at: usize| view.origin(rest[at] as usize);
+            let cut = (1..=max).rev().find(|&at| origin(at) != origin(at - 1)).unwrap_or(max);
+            let (group, behind) = rest.split_at(cut);
+            groups.push(Rows(group.to_vec()));
+            rest = behind;
+        }
+        groups.push(Rows(rest.to_vec()));
+        groups
+    }
+
     /// The indices of the records in the view.
     pub fn records(&self) -> &[u32] {
         &self.0
@@ -105,8 +124,8 @@ impl Rows {
 }
 
 impl View<'_> {
-    /// The records that are neither dropped nor failed.
+    /// The records that go on, in their order: those that were made of one stand in its place.
     pub fn rows(&self) -> Rows {
-        Rows((0..self.len() as u32).filter(|&record| self.is_live(record as usize)).collect())
+        Rows(self.ordered())
     }
 }

@@ -52,7 +52,7 @@ fn columns(text: &str) -> Vec<Column> {
 /// A line per record: what it became, in the form of `converters`.
 fn written(view: &mut View<'_>, converters: Converters, schemas: &SchemaTable) -> String {
     let mut lines = String::new();
-    for record in 0..view.len() {
+    for record in view.outcomes() {
         let mut line = Vec::new();
         let topic = view.topic(record).to_owned();
         if view.is_dropped(record) {
@@ -122,6 +122,122 @@ fn what_no_edit_touches_stays_as_it_came() {
             {"k":1} => -
         "#]],
     );
+}
+
+#[test]
+fn records_are_made_of_one_in_its_place_and_later_edits_apply_to_all_of_them() {
+    check(
+        &[
+            r#"{"id":1,"a":[10, {"b":2},null]}"#,
+            r#"{"id":2,"a":[]}"#,
+            r#"{"id":3,"a":{"x":true}}"#,
+            r#"{"id":4,"a":5}"#,
+        ],
+        "value.a value.n key header.t",
+        r#"{"edits":[{"op":"explode","target":0,"index":1},{"op":"copy","target":0,"to":3},{"op":"copy","target":1,"to":2}]}"#,
+        expect![[r#"
+            0 => {"id":1,"a":10,"n":0} h:one t:10
+            1 => {"id":1,"a":{"b":2},"n":1} h:one t:{"b":2}
+            2 => {"id":1,"a":null,"n":2} h:one t:-
+            dropped
+            "x" => {"id":3,"a":true,"n":"x"} h:one t:true
+            failed in Transformation: Only Array or Map objects can be exploded, found: java.lang.Long
+        "#]],
+    );
+    check(
+        &[r#"{"id":1,"a":[[1,2],[3]]}"#, r#"{"id":2,"a":[]}"#, "null"],
+        "value.a value",
+        r#"{"edits":[{"op":"explode","target":0,"keep-empty":true,"where":[0,1,2]},{"op":"explode","target":0,"whole":true,"where":[0]}]}"#,
+        expect![[r#"
+            {"k":1} => 1
+            {"k":1} => 2
+            {"k":1} => 3
+            {"k":1} => {"id":2,"a":null}
+            {"k":1} => -
+        "#]],
+    );
+    check(
+        &["[1,2,3]", r#"{"a":{"b":[4,5]}}"#, "7"],
+        "value value.a.b",
+        r#"{"edits":[{"op":"explode","target":0,"max":2,"where":[0]},{"op":"explode","target":1,"where":[1,2]}]}"#,
+        expect![[r#"
+            failed in Transformation: the value has 3 elements, and max.records allows 2
+            {"k":1} => {"a":{"b":4}}
+            {"k":1} => {"a":{"b":5}}
+            failed in Transformation: Only Map or Struct objects supported, found: java.lang.Long
+        "#]],
+    );
+    check(
+        &["1"],
+        "topic",
+        r#"{"edits":[{"op":"explode","target":0}]}"#,
+        expect![[r#"
+        malformed edits: Topic [] cannot be exploded
+    "#]],
+    );
+}
+
+#[test]
+fn what_was_made_of_a_record_has_its_place_and_its_offset() {
+    let mut schemas = SchemaTable::default();
+    let mut view = View::new(Workspace::default(), JsonOptions::default());
+    for value in ["[[1,2],[3]]", "[]", "[[4]]"] {
+        view.push(message(None, Some(value.as_bytes())), &all(JSON), &mut schemas);
+    }
+    let write = columns("value");
+    for _ in 0..2 {
+        let rows = view.rows();
+        let arena = edits_from_json(r#"{"edits":[{"op":"explode","target":0}]}"#, rows.len()).unwrap();
+        let edits = EditsReader::parse(&arena, rows.len(), write.len()).unwrap();
+        view.apply(&rows, &edits, &write, &Reshapes::new(), &mut schemas).unwrap();
+    }
+    let rows = view.rows();
+    let mut batch = BatchWriter::new(Encoding::Text, Encoding::Text);
+    let written = view.write_batch(&rows, Encoding::Text, Encoding::Text, &schemas, &mut batch);
+    let batch = BatchReader::parse(batch.finish().unwrap()).unwrap();
+    let shown: Vec<_> =
+        (0..batch.len()).map(|at| (batch.value_value(at), batch.origin(at), batch.offset(at))).collect();
+    let text = |text: &str| Value::string(text);
+    let offset = batch.offset(0);
+    assert_eq!(
+        shown,
+        [
+            (text("1"), Some(0), offset),
+            (text("2"), Some(0), offset),
+            (text("3"), Some(0), offset),
+            (text("4"), Some(2), offset)
+        ]
+    );
+    assert_eq!(view.origins(written).records(), [0, 0, 0, 2]);
+    assert_eq!((view.live_of_each(), view.surplus(), view.batch_len()), (vec![3, 0, 1], 2, 3));
+    let groups: Vec<_> =
+        view.rows().groups(3, &view).iter().map(|rows| view.origins(rows.clone()).records().to_vec()).collect();
+    assert_eq!(groups, [vec![0, 0, 0], vec![2]]);
+    let groups: Vec<_> = view.rows().groups(2, &view).iter().map(Rows::len).collect();
+    assert_eq!(groups, [2, 2], "what one record came to is parted only where there is no room for it");
+}
+
+#[test]
+fn no_record_comes_to_more_than_a_batch_can_hold() {
+    let mut schemas = SchemaTable::default();
+    let mut view = View::new(Workspace::default(), JsonOptions::default());
+    let array = format!("[{}]", vec!["[0,0,0,0,0,0,0,0,0,0,0,0]"; 6_000].join(","));
+    view.push(message(None, Some(array.as_bytes())), &all(JSON), &mut schemas);
+    view.push(message(None, Some(b"[[1]]")), &all(JSON), &mut schemas);
+    let write = columns("value");
+    for _ in 0..2 {
+        let rows = view.rows();
+        let arena = edits_from_json(r#"{"edits":[{"op":"explode","target":0}]}"#, rows.len()).unwrap();
+        let edits = EditsReader::parse(&arena, rows.len(), write.len()).unwrap();
+        view.apply(&rows, &edits, &write, &Reshapes::new(), &mut schemas).unwrap();
+    }
+    let failure = view.failures().map(|(record, _)| record).min().and_then(|record| view.failure(record)).unwrap();
+    expect![[r#"
+        65544 records would be made of one, and no more than 65536 may be
+        hint: give each step that takes records apart a smaller max.records"#]]
+    .assert_eq(&failure.message);
+    assert!(view.len() <= 6_002 + PIECES_MAX + 1, "{}", view.len());
+    assert_eq!(view.live_of_each()[1], 1, "other records go on");
 }
 
 #[test]

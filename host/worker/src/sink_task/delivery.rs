@@ -22,7 +22,7 @@ pub(super) struct UnderWay {
 /// What a batch under way was made of.
 pub(super) struct Records {
     pub(super) messages: MessageBatch,
-    /// Which of the messages are in the batch, in its order.
+    /// Of which of the messages each record of the batch was made, in its order.
     pub(super) rows: Rows,
     /// How many of the rows the guest has taken already.
     pub(super) taken: usize,

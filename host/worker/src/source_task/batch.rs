@@ -40,6 +40,7 @@ impl SourceTask {
         self.errors.judge(&view, self.chain.culprits(), |record| original(&letters, &batch, &view, record)).await?;
         self.errors.settle().await?;
         self.metrics.filtered((0..view.len()).filter(|&record| view.is_dropped(record)).count());
+        self.metrics.made(view.surplus());
         self.topics.ensure(&encoded.topics).await?;
         self.delivery.take(&batch, &view, encoded)?;
         self.workspace = Some(view.into_workspace());
@@ -61,7 +62,7 @@ impl SourceTask {
             let (Some(key), Some(value)) = (part(key), part(value)) else { continue };
             let topic = out.topic(view.topic(record));
             out.records.push(EncodedRecord {
-                index: row,
+                index: view.origin(record) as u32,
                 topic,
                 partition: (view.partition(record) >= 0).then(|| view.partition(record)),
                 timestamp: (view.timestamp(record) >= 0).then(|| view.timestamp(record)),
@@ -83,7 +84,10 @@ impl SourceTask {
         let mut plain = self.conversion.view(Workspace::default());
         plain.push_batch(batch, &schemas);
         let mut originals = BTreeMap::new();
-        for (record, _) in view.failures() {
+        for record in view.failures().map(|(record, _)| view.origin(record)) {
+            if originals.contains_key(&record) {
+                continue;
+            }
             let mut bytes = Vec::new();
             let key = part(plain.write_key(record, converters.key, &schemas, &mut bytes));
             let value = part(plain.write_value(record, converters.value, &schemas, &mut bytes));

@@ -111,8 +111,8 @@ impl Plain {
     ) -> Result<(), Failure> {
         let offset_of = |record| Some((batch.source_partition(record)?, batch.source_offset(record)?));
         let id = self.tracker.submit((0..batch.len()).map(offset_of));
-        for record in (0..view.len()).filter(|&record| !view.is_live(record)) {
-            let _ = self.tracker.made(id, record, 0);
+        for (record, made) in view.live_of_each().into_iter().enumerate().filter(|(_, made)| *made != 1) {
+            let _ = self.tracker.made(id, record, made);
         }
         if encoded.records.is_empty() {
             return Ok(());

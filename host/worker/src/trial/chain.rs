@@ -28,12 +28,13 @@ pub enum ChainError {
     Sample(String),
 }
 
-/// What a record is after a step; the first stage is what the converters read.
+/// What a sample is after a step; the first stage is what the converters read.
 #[derive(Debug)]
 pub struct Stage {
     /// The alias of the transform; `input` before the first.
     pub step: String,
-    pub outcome: Shown,
+    /// More than one where a transform has made several records of one.
+    pub outcomes: Vec<Shown>,
 }
 
 /// A record, or what became of it.
@@ -133,7 +134,7 @@ impl TriedChain {
         self.conversion.read(&mut view).await.map_err(broken)?;
         let mut stages = vec![self.stage("input", &view)];
         for at in 0..self.aliases.len() {
-            if !view.is_live(0) {
+            if view.rows().is_empty() {
                 break;
             }
             self.chain.run_step(at, &mut view).await.map_err(broken)?;
@@ -143,21 +144,22 @@ impl TriedChain {
     }
 
     fn stage(&self, step: &str, view: &View<'_>) -> Stage {
-        let outcome = match view.failure(0) {
+        let schemas = self.schemas.lock();
+        let outcome = |record| match view.failure(record) {
             Some(failure) => Shown::Failed {
                 stage: stage(failure.stage),
                 exception: exception(failure.kind),
                 message: failure.message.clone(),
             },
-            None if view.is_dropped(0) => Shown::Dropped,
-            None => Shown::Record(Box::new(parts(view, &self.schemas.lock()))),
+            None if view.is_dropped(record) => Shown::Dropped,
+            None => Shown::Record(Box::new(parts(view, record, &schemas))),
         };
-        Stage { step: step.to_owned(), outcome }
+        Stage { step: step.to_owned(), outcomes: view.outcomes().into_iter().map(outcome).collect() }
     }
 }
 
-fn parts(view: &View<'_>, schemas: &SchemaTable) -> Parts {
-    let record = pull(view, true, schemas);
+fn parts(view: &View<'_>, record: usize, schemas: &SchemaTable) -> Parts {
+    let record = pull(view, record, true, schemas);
     let mut parts = vec![("topic".to_owned(), record.topic.clone())];
     let number = |number: Option<i64>| number.map(|number| number.to_string());
     let mut part = |name: &str, text: Option<String>| parts.extend(text.map(|text| (name.to_owned(), text)));

@@ -295,16 +295,20 @@ async fn run(
             let mut rows = view.rows();
             step.run(&mut view, &mut rows, columns, schemas).await.map_err(|error| Refusal::failed(&error))?;
             failure_of(&view)?;
-            if view.is_dropped(0) {
-                return Ok(("output", Value::Null));
+            let schemas = schemas.lock();
+            let pulled = |record| encoding::record_json(&pull(&view, record, input.is_sink, &schemas), lost);
+            match view.rows().records() {
+                [] => Ok(("output", Value::Null)),
+                [0] => Ok(("output", pulled(0))),
+                made => Ok(("outputs", Value::Array(made.iter().map(|&record| pulled(record as usize)).collect()))),
             }
-            Ok(("output", encoding::record_json(&pull(&view, input.is_sink, &schemas.lock()), lost)))
         }
     }
 }
 
 fn failure_of(view: &View<'_>) -> Result<(), Refusal> {
-    match view.failure(0) {
+    let failed = view.outcomes().into_iter().find_map(|record| view.failure(record));
+    match failed {
         Some(failure) => Err(Refusal::apply(exception(failure.kind), failure.message.clone())),
         None => Ok(()),
     }
@@ -337,17 +341,21 @@ pub(super) fn push(view: &mut View<'_>, record: &Record, schemas: &mut SchemaTab
 }
 
 /// Takes the first record out of a view.
-pub(super) fn pull(view: &View<'_>, is_sink: bool, schemas: &SchemaTable) -> Record {
+pub(super) fn pull(view: &View<'_>, record: usize, is_sink: bool, schemas: &SchemaTable) -> Record {
     let typed = |tree: Tree| Typed { schema: schema_of(tree.schema, schemas), value: tree.value };
     Record {
         is_sink,
-        topic: view.topic(0).to_owned(),
-        partition: Some(view.partition(0)).filter(|partition| *partition >= 0),
-        offset: Some(view.offset(0)).filter(|offset| *offset >= 0),
-        timestamp: Some(view.timestamp(0)).filter(|timestamp| *timestamp >= 0),
-        key: typed(view.tree_of(0, Side::Key, schemas)),
-        value: typed(view.tree_of(0, Side::Value, schemas)),
-        headers: view.header_trees(0, schemas).into_iter().map(|(name, tree)| (name.to_owned(), typed(tree))).collect(),
+        topic: view.topic(record).to_owned(),
+        partition: Some(view.partition(record)).filter(|partition| *partition >= 0),
+        offset: Some(view.offset(record)).filter(|offset| *offset >= 0),
+        timestamp: Some(view.timestamp(record)).filter(|timestamp| *timestamp >= 0),
+        key: typed(view.tree_of(record, Side::Key, schemas)),
+        value: typed(view.tree_of(record, Side::Value, schemas)),
+        headers: view
+            .header_trees(record, schemas)
+            .into_iter()
+            .map(|(name, tree)| (name.to_owned(), typed(tree)))
+            .collect(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{TestRecord, Transformed, columns, has_schema};
 use crate::arena::Arena;
 use crate::columns::{CELL_BYTES, read_cell_header};
 use crate::dictionary::DictionaryReader;
-use crate::edits::{Bitmap, op, read_bitmap};
+use crate::edits::{Bitmap, Explode, op, read_bitmap};
 use crate::transform::{Column, Place, Plan};
 use crate::value::tag;
 use crate::{Error, FailureKind, Malformed, Result, Schema, Type, Value, logical};
@@ -34,6 +34,7 @@ pub(super) enum Action {
     Extract { target: usize, defaults: bool },
     Defaults(Place),
     Collect { place: Place, targets: Vec<(usize, String)>, defaults: bool },
+    Explode { target: usize, explode: Explode },
 }
 
 /// The text of the schema that an edit gives a header.
@@ -120,15 +121,28 @@ impl EditsReader {
         if self.keep.as_ref().is_some_and(|keep| !keep.get(index)) {
             return Ok(Transformed::Dropped);
         }
+        let mut all = vec![edited];
         for (bitmap, action) in &self.edits {
             if bitmap.as_ref().is_some_and(|bitmap| !bitmap.get(index)) {
                 continue;
             }
-            if let Err(message) = act(action, index, plan, &mut edited, record) {
+            let done = match action {
+                Action::Explode { target, explode } => all
+                    .iter()
+                    .map(|edited| taken_apart(edited, record, *target, explode, plan))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map(|pieces| all = pieces.into_iter().flatten().collect()),
+                action => all.iter_mut().try_for_each(|edited| act(action, index, plan, edited, record)),
+            };
+            if let Err(message) = done {
                 return Ok(Transformed::Failed(FailureKind::Data, message));
             }
         }
-        Ok(Transformed::Record(Box::new(edited)))
+        Ok(match all.len() {
+            0 => Transformed::Dropped,
+            1 => Transformed::Record(Box::new(all.remove(0))),
+            _ => Transformed::Records(all),
+        })
     }
 
     /// Whether an edit gives a record another key or value as a whole.
@@ -172,6 +186,7 @@ fn read_action(
         op::FLATTEN => [true, false, false, true, true],
         op::HOIST => [true, false, false, false, true],
         op::DEFAULTS => [true, false, false, false, false],
+        op::EXPLODE => [false, true, true, true, true],
         _ => return Err(Malformed::new("an unknown operation")),
     };
     let place = arena.bytes()[at + 2];
@@ -180,7 +195,10 @@ fn read_action(
         return Err(Malformed::new("an edit says what its operation does not use"));
     }
     let is_target = |number: u32| (number as usize) < targets;
-    if uses[1] && !is_target(target) || matches!(operation, op::COPY | op::MOVE) && !is_target(argument) {
+    if uses[1] && !is_target(target)
+        || matches!(operation, op::COPY | op::MOVE) && !is_target(argument)
+        || operation == op::EXPLODE && argument > 0 && !is_target(argument - 1)
+    {
         return Err(Malformed::new("an edit to a column that the plan does not write"));
     }
     let target = target as usize;
@@ -241,6 +259,18 @@ fn read_action(
             let targets = entries.chunks_exact(8).map(target).collect::<Result<_, _>>()?;
             Action::Collect { place, targets, defaults: length % 2 == 1 }
         }
+        op::EXPLODE => Action::Explode {
+            target,
+            explode: Explode {
+                index: argument.checked_sub(1).map(|index| index as usize),
+                keeps_empty: match length {
+                    0..=3 => length & 1 == 1,
+                    _ => return Err(Malformed::new("an edit that makes records in an unknown way")),
+                },
+                takes_whole: length & 2 != 0,
+                records_max: data,
+            },
+        },
         _ => return Err(Malformed::new("an unknown operation")),
     })
 }
@@ -381,7 +411,48 @@ fn act(
             *whole = if has_schema { Value::Struct(fields) } else { Value::Map(fields) };
             Ok(())
         }
+        // It makes records, and is not done to one.
+        Action::Explode { .. } => Ok(()),
     }
+}
+
+/// The records that are made of one.
+fn taken_apart(
+    record: &TestRecord,
+    original: &TestRecord,
+    target: usize,
+    explode: &Explode,
+    plan: &Plan,
+) -> Result<Vec<TestRecord>, String> {
+    let column = |at: usize| plan.write.get(at).ok_or("an edit names a column the plan does not write".to_owned());
+    let target = column(target)?;
+    check_way(&mut record.clone(), target)?;
+    let index = |at: usize| Value::Int32(i32::try_from(at).unwrap_or(i32::MAX));
+    let whole = taken(record, original, target, false).map_or(Value::Null, |(value, _)| value);
+    let elements: Vec<(Value, Value)> = match whole {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items.into_iter().enumerate().map(|(at, item)| (index(at), item)).collect(),
+        Value::Map(members) => members.into_iter().map(|(name, item)| (Value::String(name), item)).collect(),
+        Value::KeyedMap(pairs) => pairs,
+        other => return Err(format!("Only Array or Map objects can be exploded, found: {other:?}")),
+    };
+    if explode.records_max > 0 && elements.len() > explode.records_max as usize {
+        let (name, count) = (target.path.join("."), elements.len());
+        return Err(format!("\"{name}\" has {count} elements, and max.records allows {}", explode.records_max));
+    }
+    let with = |at: Value, element: Value| {
+        let mut piece = record.clone();
+        let whole = Column::whole(target.place);
+        set(&mut piece, if explode.takes_whole { &whole } else { target }, element, None)?;
+        if let Some(index) = explode.index {
+            set(&mut piece, column(index)?, at, None)?;
+        }
+        Ok(piece)
+    };
+    if elements.is_empty() && explode.keeps_empty {
+        return Ok(vec![with(Value::Null, Value::Null)?]);
+    }
+    elements.into_iter().map(|(at, element)| with(at, element)).collect()
 }
 
 /// What a column holds and its schema; the schema's default in place of null where that is asked for.

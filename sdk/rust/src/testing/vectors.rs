@@ -162,6 +162,13 @@ fn edit_json((condition, action): &(Option<Bitmap>, Action)) -> Json {
             let collect = json!({ "op": "collect", "place": place(at), "targets": targets, "names": names });
             with_defaults(collect, *defaults)
         }
+        Action::Explode { target, explode } => {
+            let max = Some(explode.records_max).filter(|max| *max > 0);
+            json!({
+                "op": "explode", "target": target, "index": explode.index, "keep-empty": explode.keeps_empty,
+                "whole": explode.takes_whole, "max": max,
+            })
+        }
     };
     if let Some(condition) = condition {
         json["where"] = indices(condition);

@@ -34,6 +34,7 @@ enum Change {
     Extract(usize),
     Defaults(Side),
     Collect(Side, Vec<(usize, String)>),
+    Explode { target: usize, index: Option<usize>, keeps_empty: bool, takes_whole: bool, max: usize },
 }
 
 const NAMES: &[&str] = &["a", "b", "c", "long name with spaces and more", "q\"", "\u{e9}"];
@@ -260,6 +261,52 @@ impl Model {
                 }
                 self.sides[*side as usize] = Value::Map(collected);
             }
+            Change::Explode { .. } => unreachable!("it makes models"),
+        }
+    }
+
+    /// What a change makes of the model: itself, or several.
+    fn become_of(mut self, change: &Change, plan: &[Column], row: usize) -> Vec<Model> {
+        if self.failed || self.dropped {
+            return vec![self];
+        }
+        let Change::Explode { target, index, keeps_empty, takes_whole, max } = change else {
+            self.apply(change, plan, row);
+            return vec![self];
+        };
+        let target = &plan[*target];
+        let side = target.place.side().unwrap();
+        let whole_is_open = matches!(self.sides[side as usize], Value::Null | Value::Map(_)) || target.path.is_empty();
+        if !whole_is_open || !self.is_open(target) {
+            self.failed = true;
+            return vec![self];
+        }
+        let elements: Vec<(Value, Value)> = match self.read(target).unwrap_or(Value::Null) {
+            Value::Null => Vec::new(),
+            Value::Array(items) => (0..).map(Value::Int32).zip(items).collect(),
+            Value::Map(members) => members.into_iter().map(|(name, item)| (Value::String(name), item)).collect(),
+            _ => {
+                self.failed = true;
+                return vec![self];
+            }
+        };
+        self.failed = elements.len() > *max;
+        self.dropped = elements.is_empty() && !keeps_empty;
+        if self.failed || self.dropped {
+            return vec![self];
+        }
+        let destination = if *takes_whole { Column { place: target.place, path: vec![] } } else { target.clone() };
+        let made = |(at, element): (Value, Value)| {
+            let mut made = self.clone();
+            made.set(&destination, element);
+            if let (Some(index), false) = (index, made.failed) {
+                made.set(&plan[*index], at);
+            }
+            made
+        };
+        match elements.is_empty() {
+            true => vec![made((Value::Null, Value::Null))],
+            false => elements.into_iter().map(made).collect(),
         }
     }
 }
@@ -286,6 +333,9 @@ fn write(writer: &mut EditsWriter, change: &Change) {
         Change::Collect(side, targets) => {
             let targets: Vec<_> = targets.iter().map(|(target, name)| (*target, name.as_str())).collect();
             writer.collect(*side, &targets)
+        }
+        Change::Explode { target, index, keeps_empty, takes_whole, max } => {
+            writer.explode(*target, *index, *max).exploding(*keeps_empty, *takes_whole)
         }
     };
 }
@@ -345,7 +395,17 @@ fn change(records: usize) -> impl Strategy<Value = Change> {
     let named = matching(|column| !column.path.is_empty());
     let field = matching(|column| !column.path.is_empty() && column.place.side().is_some());
     let side = prop::sample::select(vec![Side::Value, Side::Key]);
+    let array = matching(|column| column.place.side().is_some());
+    let explode = (array, prop::option::of(any_target.clone()), any::<bool>(), prop::bool::weighted(0.3), 3_usize..6)
+        .prop_map(|(target, index, keeps_empty, takes_whole, max)| Change::Explode {
+            target,
+            index,
+            keeps_empty,
+            takes_whole,
+            max,
+        });
     prop_oneof![
+        1 => explode,
         2 => removable.clone().prop_map(Change::Remove),
         2 => (any_target.clone(), cell()).prop_map(|(target, value)| Change::Constant(target, value)),
         2 => (any_target.clone(), prop::collection::vec(prop::option::of(cell()), records))
@@ -429,14 +489,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Compares a view with the models after the same steps.
-fn compare(view: &mut View<'_>, models: &mut [Model], steps: &[Step]) -> Result<(), TestCaseError> {
+fn compare(view: &mut View<'_>, mut models: Vec<Model>, steps: &[Step]) -> Result<(), TestCaseError> {
     let plan = plan();
     let mut schemas = SchemaTable::default();
     for (changes, keep, failures) in steps {
         let rows = view.rows();
         let live: Vec<usize> =
             models.iter().enumerate().filter(|(_, model)| !model.dropped && !model.failed).map(|(at, _)| at).collect();
-        prop_assert_eq!(rows.records().iter().map(|&at| at as usize).collect::<Vec<_>>(), live.clone());
+        let outcomes = view.outcomes();
+        prop_assert_eq!(outcomes.len(), models.len());
+        let expected: Vec<u32> = live.iter().map(|&at| outcomes[at] as u32).collect();
+        prop_assert_eq!(rows.records(), &expected);
 
         let mut out = ColumnsWriter::new();
         view.columns(&rows, &plan, &schemas, &mut out);
@@ -450,7 +513,7 @@ fn compare(view: &mut View<'_>, models: &mut [Model], steps: &[Step]) -> Result<
         }
 
         let mut writer = EditsWriter::new(live.len());
-        writer.drop_where(|row| !keep[row]);
+        writer.drop_where(|row| !keep[row % RECORDS]);
         for row in 0..live.len() {
             if failures.contains(&row) {
                 writer.fail(row, FailureKind::Data, "failed");
@@ -459,25 +522,37 @@ fn compare(view: &mut View<'_>, models: &mut [Model], steps: &[Step]) -> Result<
         for (change, bits) in changes {
             let change = for_rows(change, live.len());
             write(&mut writer, &change);
-            writer.only(|row| bits[row]);
+            writer.only(|row| bits[row % RECORDS]);
         }
         let arena = writer.finish().unwrap();
         let edits = EditsReader::parse(&arena, live.len(), plan.len()).unwrap();
         view.apply(&rows, &edits, &plan, &Reshapes::new(), &mut schemas).unwrap();
 
-        for (row, &record) in live.iter().enumerate() {
-            let model = &mut models[record];
+        let mut next = Vec::new();
+        let mut row = 0;
+        for mut model in models {
+            if model.failed || model.dropped {
+                next.push(model);
+                continue;
+            }
             model.failed = failures.contains(&row);
-            model.dropped = !keep[row] && !model.failed;
+            model.dropped = !keep[row % RECORDS] && !model.failed;
+            let mut all = vec![model];
             for (change, bits) in changes {
-                if bits[row] && !model.failed && !model.dropped {
-                    model.apply(change, &plan, row);
+                if bits[row % RECORDS] {
+                    let change = for_rows(change, live.len());
+                    all = all.into_iter().flat_map(|model| model.become_of(&change, &plan, row)).collect();
                 }
             }
+            next.extend(all);
+            row += 1;
         }
+        models = next;
     }
+    let outcomes = view.outcomes();
+    prop_assert_eq!(outcomes.len(), models.len());
 
-    for (record, model) in models.iter().enumerate() {
+    for (model, &record) in models.iter().zip(&outcomes) {
         prop_assert_eq!(view.is_dropped(record), model.dropped);
         prop_assert_eq!(view.failure(record).is_some(), model.failed, "{:?} {:?}", view.failure(record), model);
         if model.dropped || model.failed {
@@ -487,6 +562,7 @@ fn compare(view: &mut View<'_>, models: &mut [Model], steps: &[Step]) -> Result<
         prop_assert_eq!(view.partition(record), model.partition);
         prop_assert_eq!(view.timestamp(record), model.timestamp);
     }
+    let model_of = |record: u32| &models[outcomes.iter().position(|&at| at == record as usize).unwrap()];
     let rows = view.rows();
     for encoding in [Encoding::Tlv, Encoding::Text] {
         let mut batch = BatchWriter::new(encoding, encoding);
@@ -495,7 +571,7 @@ fn compare(view: &mut View<'_>, models: &mut [Model], steps: &[Step]) -> Result<
         let batch = BatchReader::parse(arena).unwrap();
         prop_assert_eq!(written.len(), batch.len());
         for (row, &record) in written.records().iter().enumerate() {
-            let model = &models[record as usize];
+            let model = model_of(record);
             for (side, found) in [(Side::Value, batch.value_value(row)), (Side::Key, batch.key_value(row))] {
                 let found = match (&found, encoding) {
                     (Value::String(text), Encoding::Text) => Value::from_json(text).unwrap(),
@@ -509,6 +585,7 @@ fn compare(view: &mut View<'_>, models: &mut [Model], steps: &[Step]) -> Result<
         }
     }
     for record in rows.records().iter().map(|&record| record as usize) {
+        let model = model_of(record as u32);
         for side in [Side::Value, Side::Key] {
             let mut out = Vec::new();
             let written = match side {
@@ -518,14 +595,14 @@ fn compare(view: &mut View<'_>, models: &mut [Model], steps: &[Step]) -> Result<
             if view.failure(record).is_some() {
                 // A timestamp has no place in JSON without a schema.
                 let refused = |side: &Value| side.to_connect_json(None, &JsonOptions::default()).is_err();
-                prop_assert!(models[record].sides.iter().any(refused));
+                prop_assert!(model.sides.iter().any(refused));
                 break;
             }
             let found = match written {
                 Written::Bytes(range) => Value::from_json(std::str::from_utf8(&out[range]).unwrap()).unwrap(),
                 _ => Value::Null,
             };
-            prop_assert_eq!(found, in_json(&models[record].sides[side as usize], Encoding::Text));
+            prop_assert_eq!(found, in_json(&model.sides[side as usize], Encoding::Text));
         }
     }
     Ok(())
@@ -541,7 +618,7 @@ fn in_json(value: &Value, encoding: Encoding) -> Value {
 
 fn for_rows(change: &Change, rows: usize) -> Change {
     match change {
-        Change::Values(target, values) => Change::Values(*target, values[..rows].to_vec()),
+        Change::Values(target, values) => Change::Values(*target, values.iter().cycle().take(rows).cloned().collect()),
         change => change.clone(),
     }
 }
@@ -579,7 +656,7 @@ proptest! {
             view.push(message(Some(key.as_bytes()), Some(value.as_bytes())), &all(JSON), &mut schemas);
             models.push(model(last_place(key), last_place(value)));
         }
-        compare(&mut view, &mut models, &steps)?;
+        compare(&mut view, models, &steps)?;
     }
 
     #[test]
@@ -600,7 +677,7 @@ proptest! {
         let schemas = SchemaTable::default();
         let mut view = View::new(Workspace::default(), JsonOptions::default());
         view.push_batch(&reader, &schemas);
-        compare(&mut view, &mut models, &steps)?;
+        compare(&mut view, models, &steps)?;
     }
 }
 
