@@ -57,6 +57,7 @@
 //! | | `non-empty` | | true: empty text or an empty list is refused |
 //! | | `recommended-values` | | values that a form offers |
 //! | | `internal` | | true: hidden from documents |
+//! | | `database` | | of a path, true: it names an SQLite database; its journal (`-journal`) and its locks are granted with it |
 //!
 //! The words of `kind`, `type`, `importance`, `width` and `encoding` are read in any case and with `_` for `-`, so
 //! Connect's own spellings (`STRING`, `HIGH`, `header_converter`) are understood; [`write()`] gives those of the table. A
@@ -204,6 +205,9 @@ fn key_json(key: &Key) -> Value {
     put("recommended-values", json!(key.recommended));
     if key.internal {
         put("internal", json!(true));
+    }
+    if key.database {
+        put("database", json!(true));
     }
     Value::Object(object)
 }
@@ -359,6 +363,10 @@ impl Reader {
         key.dependents = self.words(&object, "dependents", limits::NAME_BYTES_MAX);
         key.recommended = self.words(&object, "recommended-values", limits::NAME_BYTES_MAX);
         key.internal = self.flag(&object, "internal");
+        key.database = self.flag(&object, "database");
+        if key.database && !matches!(of_type, Type::PathRead | Type::PathWrite) {
+            self.problem(object.place_of("database"), format!("a database has a path, the type is {of_type}"));
+        }
         key.rules = self.rules(&object, of_type);
         self.default_fits(&object, &key);
         Some(key)
@@ -786,6 +794,7 @@ mod tests {
                 if required {
                     key = key.required();
                 }
+                key.database = required && matches!(of_type, Type::PathRead | Type::PathWrite);
                 match rules {
                     "one" => key.one_of(&["a", "b"]),
                     "any-case" => key.one_of_ignoring_case(&["a"]),

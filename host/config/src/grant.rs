@@ -32,6 +32,8 @@ pub struct Grants {
     pub read_paths: Vec<Granted<String>>,
     /// Absolute, normalised; writing includes reading and creating.
     pub write_paths: Vec<Granted<String>>,
+    /// Those of the paths above that are SQLite databases: the journal beside them and their locks come with them.
+    pub databases: Vec<Granted<String>>,
     pub urls: Vec<Granted<Origin>>,
     pub host_ports: Vec<Granted<HostPort>>,
     pub listen: Vec<Granted<HostPort>>,
@@ -62,8 +64,16 @@ impl Grants {
     fn add(&mut self, key: &Key, text: &str, directory: &str) -> Result<(), String> {
         let name = || key.name.clone();
         match key.of_type {
-            Type::PathRead => self.read_paths.push(Granted { key: name(), target: normal_path(directory, text)? }),
-            Type::PathWrite => self.write_paths.push(Granted { key: name(), target: normal_path(directory, text)? }),
+            Type::PathRead | Type::PathWrite => {
+                let granted = Granted { key: name(), target: normal_path(directory, text)? };
+                if key.database {
+                    self.databases.push(granted.clone());
+                }
+                match key.of_type {
+                    Type::PathRead => self.read_paths.push(granted),
+                    _ => self.write_paths.push(granted),
+                }
+            }
             Type::Url => {
                 for item in split_list(text) {
                     self.urls.push(Granted { key: name(), target: parse_url(&item)? });
@@ -82,6 +92,11 @@ impl Grants {
         }
         Ok(())
     }
+}
+
+/// The journal of an SQLite database: the one file that is granted beside it.
+pub fn journal_of(database: &str) -> String {
+    format!("{database}-journal")
 }
 
 fn value_of(key: &Key, settings: &Settings) -> Option<String> {
@@ -231,6 +246,13 @@ impl Policy {
                 denials.push(denial(granted, DenialReason::PathNotAllowed));
             }
         }
+        for granted in &grants.databases {
+            let journal = journal_of(&granted.target);
+            if self.allows_path(&granted.target) && !self.allows_path(&journal) {
+                let granted = Granted { key: granted.key.clone(), target: journal };
+                denials.push(denial(&granted, DenialReason::PathNotAllowed));
+            }
+        }
         for granted in &grants.urls {
             if let Some(reason) = self.denies_host(&granted.target.host, granted.target.port) {
                 denials.push(denial(granted, reason));
@@ -278,6 +300,7 @@ mod tests {
         vec![
             path_read("in"),
             path_write("out").default("out.txt"),
+            path_write("db").database(),
             url("url"),
             host_port("hosts"),
             listen_address("listen"),
@@ -305,6 +328,7 @@ mod tests {
                 let mut lines = Vec::new();
                 lines.extend(grants.read_paths.iter().map(|granted| format!("read {}", granted.target)));
                 lines.extend(grants.write_paths.iter().map(|granted| format!("write {}", granted.target)));
+                lines.extend(grants.databases.iter().map(|granted| format!("database {}", granted.target)));
                 lines.extend(grants.urls.iter().map(|granted| format!("reach {}", granted.target)));
                 lines.extend(grants.host_ports.iter().map(|granted| format!("reach {}", granted.target)));
                 lines.extend(grants.listen.iter().map(|granted| format!("listen {}", granted.target)));
@@ -361,6 +385,19 @@ mod tests {
                 denied: key "url": "http://example.com:80" is not among the hosts that uploaded plugins may reach; add the host to sandbox.allow.hosts of the worker (--allow-host of tidegate dev)
                 denied: key "hosts": "a:1" is not among the hosts that uploaded plugins may reach; add the host to sandbox.allow.hosts of the worker (--allow-host of tidegate dev)
                 denied: key "listen": uploaded plugins may not listen on "0.0.0.0:8080"; only plugins in the box may listen"#]],
+        );
+    }
+
+    #[test]
+    fn the_journal_of_a_database_must_be_allowed_too() {
+        check(
+            &policy(&["/data/x.db", "/work dir"], &[], true),
+            &[("db", "/data/x.db")],
+            expect![[r#"
+                write /work dir/out.txt
+                write /data/x.db
+                database /data/x.db
+                denied: key "db": the path "/data/x.db-journal" is not among those that uploaded plugins may use; add "/data/x.db-journal" or a directory above it to sandbox.allow.paths of the worker (--allow-path of tidegate dev)"#]],
         );
     }
 

@@ -201,6 +201,8 @@ pub struct Key {
     pub recommended: Vec<String>,
     /// Not shown in documents or by Connect's endpoints unless a configuration sets it.
     pub internal: bool,
+    /// Of a path: it names an SQLite database, which comes with its journal beside it and its locks.
+    pub database: bool,
     /// How many bytes of the name were put before it when it was embedded in another configuration.
     prefix_bytes: usize,
 }
@@ -222,6 +224,7 @@ impl Key {
             rules: Vec::new(),
             recommended: Vec::new(),
             internal: false,
+            database: false,
             prefix_bytes: 0,
         }
     }
@@ -297,6 +300,12 @@ impl Key {
 
     pub fn internal(mut self) -> Self {
         self.internal = true;
+        self
+    }
+
+    /// The path is that of an SQLite database.
+    pub fn database(mut self) -> Self {
+        self.database = true;
         self
     }
 

@@ -6,6 +6,7 @@
 //! (`sockets.rs`). `wasi:http` is not linked: its stock client has no allow-list, and `http.rs` does the same under ours.
 
 pub(crate) mod console;
+pub(crate) mod database;
 pub(crate) mod file_reads;
 pub(crate) mod file_writes;
 pub(crate) mod files;

@@ -200,6 +200,7 @@ pub struct Key {
     max: Option<i64>,
     non_empty: bool,
     internal: bool,
+    database: bool,
 }
 
 macro_rules! key_types {
@@ -255,7 +256,15 @@ impl Key {
             max: None,
             non_empty: false,
             internal: false,
+            database: false,
         }
+    }
+
+    /// The path is that of an SQLite database: its journal and its locks are granted with it.
+    #[must_use]
+    pub fn database(mut self) -> Key {
+        self.database = true;
+        self
     }
 
     /// Must be set.
@@ -406,6 +415,9 @@ impl Key {
         }
         if self.internal {
             put("internal", json!(true));
+        }
+        if self.database {
+            put("database", json!(true));
         }
         Json::Object(json)
     }

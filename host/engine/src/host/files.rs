@@ -5,7 +5,10 @@
 //! check is by text, before WASI's own: `..`, absolute paths and unknown names are refused, links are not followed at
 //! the end of a path, none can be made, and what is opened for reading only cannot be written or touched. WASI confines
 //! the rest to the preopened directory.
+//!
+//! A path that is an SQLite database is granted with its journal and with its locks (`database.rs`).
 
+use super::database::{self, Database};
 use super::{HostState, file_reads, file_writes};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -20,6 +23,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 #[derive(Default)]
 pub(crate) struct Files {
     granted: Vec<GrantedPath>,
+    databases: Vec<Database>,
     /// Where each name that the guest knows a preopened directory by really is.
     preopened: HashMap<String, PathBuf>,
     open: HashMap<u32, Open>,
@@ -68,6 +72,11 @@ impl Files {
                     None => parents.push((parent.to_owned(), may_write)),
                 }
             }
+            if !is_directory && grants.databases.iter().any(|database| database.target == granted.target) {
+                let database = Database::new(path.clone(), may_write);
+                files.granted.push(GrantedPath { path: database.journal().to_owned(), is_directory, may_write });
+                files.databases.push(database);
+            }
             files.granted.push(GrantedPath { path, is_directory, may_write });
         }
         for (parent, may_write) in parents {
@@ -96,6 +105,12 @@ impl Files {
 
     /// The real path of a name below a descriptor, if it may be used so.
     fn path_below(&self, descriptor: u32, name: &str, access: Access) -> Result<PathBuf, Option<PathBuf>> {
+        let path = self.named(descriptor, name)?;
+        if self.allows(&path, access) { Ok(path) } else { Err(Some(path)) }
+    }
+
+    /// The real path of a name below a descriptor, whether it is granted or not.
+    fn named(&self, descriptor: u32, name: &str) -> Result<PathBuf, Option<PathBuf>> {
         let Some(open) = self.open.get(&descriptor) else { return Err(None) };
         let mut path = open.path.clone();
         for part in Path::new(name).components() {
@@ -105,7 +120,13 @@ impl Files {
                 Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(Some(path.join(name))),
             }
         }
-        if self.allows(&path, access) { Ok(path) } else { Err(Some(path)) }
+        Ok(path)
+    }
+
+    /// The database whose lock has this name, if the name is that of one.
+    fn lock(&mut self, descriptor: u32, name: &str) -> Option<&mut Database> {
+        let path = self.named(descriptor, name).ok()?;
+        self.databases.iter_mut().find(|database| database.lock_name() == path)
     }
 
     /// Whether an open descriptor may be used so: its path is granted, or lies under a granted directory.
@@ -204,7 +225,13 @@ impl types::HostDescriptor for GuardedFiles<'_> {
         let opens_directory = open_flags.contains(types::OpenFlags::DIRECTORY);
         let access = if may_write && !opens_directory { Access::Write } else { Access::Read };
         let path = self.check(&directory, &name, access)?;
+        let is_new_journal = makes
+            && self.0.files.databases.iter().any(|database| database.journal() == path)
+            && path.symlink_metadata().is_err();
         let opened = self.wasi().open_at(directory, no_follow(), name, open_flags, flags).await?;
+        if is_new_journal {
+            database::make_name_durable(&path)?;
+        }
         self.0.files.open.insert(opened.rep(), Open { path, may_write });
         Ok(opened)
     }
@@ -220,6 +247,9 @@ impl types::HostDescriptor for GuardedFiles<'_> {
         _path_flags: types::PathFlags,
         name: String,
     ) -> FsResult<types::DescriptorStat> {
+        if self.0.files.lock(directory.rep(), &name).is_some() {
+            return Err(types::ErrorCode::NoEntry.into());
+        }
         self.check(&directory, &name, Access::Read)?;
         self.wasi().stat_at(directory, no_follow(), name).await
     }
@@ -242,16 +272,26 @@ impl types::HostDescriptor for GuardedFiles<'_> {
         accessed: types::NewTimestamp,
         modified: types::NewTimestamp,
     ) -> FsResult<()> {
+        if self.0.files.lock(directory.rep(), &name).is_some() {
+            return Ok(());
+        }
         self.check(&directory, &name, Access::Write)?;
         self.wasi().set_times_at(directory, no_follow(), name, accessed, modified).await
     }
 
     async fn create_directory_at(&mut self, directory: Resource<Descriptor>, name: String) -> FsResult<()> {
+        if let Some(database) = self.0.files.lock(directory.rep(), &name) {
+            return Ok(database.lock()?);
+        }
         self.check(&directory, &name, Access::Write)?;
         self.wasi().create_directory_at(directory, name).await
     }
 
     async fn remove_directory_at(&mut self, directory: Resource<Descriptor>, name: String) -> FsResult<()> {
+        if let Some(database) = self.0.files.lock(directory.rep(), &name) {
+            database.unlock();
+            return Ok(());
+        }
         self.check(&directory, &name, Access::Write)?;
         self.wasi().remove_directory_at(directory, name).await
     }
