@@ -114,7 +114,7 @@ fn a_connector_names_hello_converter_for_its_values_and_headers() {
         let mut chain = trial.chain(&connector).await.expect("the converters are made");
         let sample = r#"{"value":"who=Ada+Lovelace&id=7","headers":{"h":"a=1"}}"#;
         let stages = chain.sample(sample, true).await.expect("the sample is read");
-        let Shown::Record(record) = &stages[0].outcome else { panic!("{stages:?}") };
+        let [Shown::Record(record)] = &stages[0].outcomes[..] else { panic!("{stages:?}") };
         let part = |name: &str| record.parts.iter().find(|(part, _)| part == name).map(|(_, text)| text.as_str());
         assert_eq!(part("value"), Some(r#"{"who":"Ada Lovelace","id":"7"}"#));
         assert_eq!(part("header h"), Some(r#"{"a":"1"}"#));
