@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_herder::{
-    Config, ConnectorSpec, Failure, Handle, PluginManifest, Refusal, Reporter, RunId, TaskHost, TaskSpec,
-    ValidateRequest, Validated,
+    Config, ConnectorSpec, Failure, Handle, OffsetsChange, OffsetsChanged, OffsetsError, OffsetsSpec, PartitionOffset,
+    PluginManifest, Refusal, Reporter, RunId, TaskHost, TaskSpec, ValidateRequest, Validated,
 };
 use tidegate_worker::{Catalog, Component, Worker};
 use tokio::sync::watch;
@@ -148,6 +148,16 @@ impl TaskHost for OnceLoaded {
 
     fn stop(&self, run: RunId, grace: Duration) -> impl Future<Output = ()> + Send {
         self.worker.stop(run, grace)
+    }
+
+    async fn offsets(&self, of: OffsetsSpec) -> Result<Vec<PartitionOffset>, OffsetsError> {
+        wait(&self.loaded).await.map_err(|message| OffsetsError::Failed { message })?;
+        self.worker.offsets(of).await
+    }
+
+    async fn change_offsets(&self, of: OffsetsSpec, change: OffsetsChange) -> Result<OffsetsChanged, OffsetsError> {
+        wait(&self.loaded).await.map_err(|message| OffsetsError::Failed { message })?;
+        self.worker.change_offsets(of, change).await
     }
 
     fn abandon(&self, run: &RunId) {

@@ -52,8 +52,14 @@ impl Rest {
     }
 
     /// The answer to a JSON document.
-    pub(crate) async fn post_json(&self, path: &[&str], body: &Value, what: &str) -> Result<Value, Failure> {
-        self.send(self.request(Method::POST, path).json(body), what).await
+    pub(crate) async fn send_json(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: &Value,
+        what: &str,
+    ) -> Result<Value, Failure> {
+        self.send(self.request(method, path).json(body), what).await
     }
 
     /// The answer to bytes that are sent piece by piece.

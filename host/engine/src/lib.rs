@@ -31,7 +31,7 @@ mod mapped;
 mod plugin;
 mod turns;
 
-pub use bindings::exports::tidegate::connect::sink::{Outcome, Rejection};
+pub use bindings::exports::tidegate::connect::sink::{NewOffset, Outcome, Rejection};
 pub use bindings::exports::tidegate::connect::source::ExactlyOnce;
 pub use bindings::tidegate::connect::types::{
     Column, Payload, Place, Plan, Position, Problem, SourceOffset, TopicPartition,

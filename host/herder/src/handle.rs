@@ -2,8 +2,8 @@
 //!
 //! A write returns once its outcome is durable; what it leads to (instances that start, tasks that appear) follows and
 //! shows in [`Handle::status`]. Reads show what has been decided. Nothing here waits for a plugin, except that
-//! [`Handle::create_connector`] and [`Handle::put_connector`] wait for the configuration to be checked, within the
-//! runtime's time-out.
+//! [`Handle::create_connector`] and [`Handle::put_connector`] wait for the configuration to be checked, and those about
+//! offsets for the store and the plugin, within the runtime's time-outs.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use crate::cluster::{
     Tenant,
 };
 use crate::host::{Problem, Refusal};
+use crate::offsets::{OffsetsChange, OffsetsChanged, PartitionOffset};
 
 /// Why a verb was not carried out. Each variant is an answer of its own; its text is for people, and Kafka Connect's
 /// where Kafka Connect has one.
@@ -149,6 +150,8 @@ pub(crate) enum Message {
     Info { connector: ConnectorKey, reply: Reply<ConnectorInfo> },
     Status { connector: ConnectorKey, reply: Reply<ConnectorStatus> },
     TaskConfigs { connector: ConnectorKey, reply: Reply<Vec<Config>> },
+    Offsets { connector: ConnectorKey, reply: Reply<Vec<PartitionOffset>> },
+    ChangeOffsets { connector: ConnectorKey, change: OffsetsChange, reply: Reply<OffsetsChanged> },
     Plugins { reply: Reply<Vec<PluginManifest>> },
     Tags { reply: Reply<BTreeMap<String, Digest>> },
     Ping { reply: Reply<()> },
@@ -251,6 +254,18 @@ impl Handle {
     pub async fn task_configs(&self, name: &str) -> Result<Vec<Config>, Error> {
         let connector = self.key(name);
         self.ask(|reply| Message::TaskConfigs { connector, reply }).await
+    }
+
+    /// The committed offsets of one connector, in an order that stays.
+    pub async fn offsets(&self, name: &str) -> Result<Vec<PartitionOffset>, Error> {
+        let connector = self.key(name);
+        self.ask(|reply| Message::Offsets { connector, reply }).await
+    }
+
+    /// Changes the committed offsets of a stopped connector. Waits until what still runs of it has ended.
+    pub async fn change_offsets(&self, name: &str, change: OffsetsChange) -> Result<OffsetsChanged, Error> {
+        let connector = self.key(name);
+        self.ask(|reply| Message::ChangeOffsets { connector, change, reply }).await
     }
 
     /// Makes a plugin known under its digest, and its `name@version` lead to it. Connectors pinned to what that tag led

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::cluster::{Config, ConnectorKey, ConnectorKind, Plugins, RestartPolicy, RunId, Target};
+use crate::offsets::{OffsetsChange, OffsetsChanged, OffsetsError, OffsetsSpec, PartitionOffset};
 
 /// Why something asked of the host did not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,6 +206,17 @@ pub trait TaskHost: Send + Sync + 'static {
     /// Stops a run and commits what can be committed within `grace`. When the future is not ready by then the run is
     /// abandoned.
     fn stop(&self, run: RunId, grace: Duration) -> impl Future<Output = ()> + Send;
+
+    /// The committed offsets of a connector, whatever it is doing. Bounded by the runtime's time-out, as the next.
+    fn offsets(&self, of: OffsetsSpec) -> impl Future<Output = Result<Vec<PartitionOffset>, OffsetsError>> + Send;
+
+    /// Changes the committed offsets of a connector of which nothing runs, after its plugin was asked. Nothing of it starts
+    /// before the future is ready or dropped.
+    fn change_offsets(
+        &self,
+        of: OffsetsSpec,
+        change: OffsetsChange,
+    ) -> impl Future<Output = Result<OffsetsChanged, OffsetsError>> + Send;
 
     /// Drops whatever is left of a run, at once and without its help. Also called for a run that failed and for one
     /// the host no longer knows.

@@ -53,6 +53,7 @@ pub mod cluster;
 mod handle;
 mod host;
 pub mod journal;
+mod offsets;
 mod runtime;
 
 pub use cluster::{
@@ -64,4 +65,5 @@ pub use host::{
     ConnectorSpec, Failure, HostEvent, Problem, Refusal, Reporter, TaskHost, TaskSpec, ValidateRequest, Validated,
 };
 pub use journal::{Journal, JournalError};
+pub use offsets::{OffsetsChange, OffsetsChanged, OffsetsError, OffsetsSpec, PartitionOffset};
 pub use runtime::{Settings, StartError, start};

@@ -6,6 +6,8 @@
 //! When the journal refuses a batch, the requests in it are answered as unavailable and the leader is built again from
 //! what is stored; reports of the worker stay queued and are decided once the journal takes them. What runs, runs on.
 
+mod offsets;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use crate::host::{
     ConnectorSpec, Failure, HostEvent, Refusal, Reporter, TaskHost, TaskSpec, ValidateRequest, Validated,
 };
 use crate::journal::{BATCH_BYTES_MAX, Journal, JournalError};
+use crate::runtime::offsets::OffsetCalls;
 
 /// How many verbs may wait in the mailbox before callers wait to get in.
 const MAILBOX_MAX: usize = 256;
@@ -55,6 +58,8 @@ pub struct Settings {
     pub stop_grace: Duration,
     /// How long a configuration may take to be checked.
     pub validate_timeout: Duration,
+    /// How long offsets may take to be read, or changed once the connector has stopped.
+    pub offsets_timeout: Duration,
 }
 
 impl Settings {
@@ -65,6 +70,7 @@ impl Settings {
             worker_id: worker_id.to_owned(),
             stop_grace: Duration::from_secs(5),
             validate_timeout: Duration::from_secs(90),
+            offsets_timeout: Duration::from_secs(90),
         }
     }
 }
@@ -124,6 +130,7 @@ pub async fn start<H: TaskHost>(
         aborts: BTreeMap::new(),
         validations: JoinSet::new(),
         validations_by_id: HashMap::new(),
+        offset_calls: OffsetCalls::default(),
         reports: VecDeque::new(),
         queue: VecDeque::new(),
         requests_made: 0,
@@ -160,6 +167,7 @@ struct Runtime<H> {
     aborts: BTreeMap<RunId, AbortHandle>,
     validations: JoinSet<Result<Validated, Refusal>>,
     validations_by_id: HashMap<Id, Put>,
+    offset_calls: OffsetCalls,
     /// What the worker wants decided.
     reports: VecDeque<Body>,
     /// What the API wants decided.
@@ -205,6 +213,7 @@ impl<H: TaskHost> Runtime<H> {
                 Some(event) = self.host_events.recv() => self.take_host_event(event),
                 Some(result) = self.calls.join_next_with_id() => self.take_call(result),
                 Some(result) = self.validations.join_next_with_id() => self.take_validation(result),
+                () = self.offset_calls.ended() => {}
                 () = sleep, if deadline.is_some() => self.tick().await,
             }
             // What has come in meanwhile is decided and stored together with it.
@@ -213,6 +222,7 @@ impl<H: TaskHost> Runtime<H> {
                 self.take(message);
             }
             self.decide_all().await;
+            self.begin_offset_changes();
         }
         for reply in self.leaving.drain(..) {
             answer(reply, Ok(()));
@@ -436,9 +446,17 @@ impl<H: TaskHost> Runtime<H> {
             Message::Put { connector, config, create, reply } => {
                 self.validate(Put { connector, config, create, checked_against: None, attempts: 0, reply });
             }
+            Message::Delete { connector, reply } if self.offset_calls.is_changing(&connector) => {
+                answer(reply, Err(offsets::under_way(&connector)));
+            }
             Message::Delete { connector, reply } => {
                 let waiter = Waiter::Unit { connector: connector.clone(), verb: Verb::Other, reply };
                 self.queue.push_back((Body::DeleteConnector { connector }, waiter));
+            }
+            Message::SetTarget { connector, target, reply }
+                if target != Target::Stopped && self.offset_calls.is_changing(&connector) =>
+            {
+                answer(reply, Err(offsets::under_way(&connector)));
             }
             Message::SetTarget { connector, target, reply } => {
                 let waiter = Waiter::Unit { connector: connector.clone(), verb: Verb::Target, reply };
@@ -468,6 +486,8 @@ impl<H: TaskHost> Runtime<H> {
                 let configs = || state.tasks.get(&connector).map(|set| set.tasks.clone()).unwrap_or_default();
                 answer(reply, known.then(configs).ok_or_else(|| Error::unknown_connector(&connector)));
             }
+            Message::Offsets { connector, reply } => self.read_offsets(&connector, reply),
+            Message::ChangeOffsets { connector, change, reply } => self.change_offsets(connector, change, reply),
             Message::Plugins { reply } => answer(reply, Ok(state.plugins.values().cloned().collect())),
             Message::Tags { reply } => answer(reply, Ok(state.tags.clone())),
             Message::Ping { reply } => answer(reply, Ok(())),

@@ -121,6 +121,7 @@ fn router(backend: Shared) -> Router {
     Router::new()
         .merge(rest::root::routes())
         .merge(rest::connectors::routes())
+        .merge(rest::offsets::routes())
         .merge(rest::connector_plugins::routes())
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(rest::plugins::routes(backend.plugins.bytes_max()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidegate_config::connector::Direction;
 use tidegate_engine::{CallError, SinkInstance, SourceInstance};
-use tidegate_herder::{Config, ConnectorKind, ConnectorSpec, Failure, Reporter};
+use tidegate_herder::{Config, ConnectorKey, ConnectorKind, ConnectorSpec, Failure, Reporter};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -24,23 +24,20 @@ pub(crate) struct Connector {
     refresh: Option<JoinHandle<()>>,
 }
 
-enum Guest {
+/// A plugin's connector side.
+pub(crate) enum Guest {
     Source(SourceInstance),
     Sink(SinkInstance),
 }
 
-impl Connector {
-    /// Makes the instance. A source that is not paused is asked for changes from now on.
-    pub(crate) async fn start(
+impl Guest {
+    /// An instance with everything that the configuration grants.
+    pub(crate) async fn make(
         shared: &Arc<Shared>,
-        spec: ConnectorSpec,
-        reporter: Reporter,
-    ) -> Result<Connector, Failure> {
-        let key = &spec.run.subject.connector;
-        let settings = spec.config.into_iter().collect();
-        let plan = ConnectorPlan::recall(shared, &settings, &spec.plugins)
-            .await
-            .map_err(|problems| Failure::invalid(crate::host::all_problems(&problems)))?;
+        key: &ConnectorKey,
+        kind: ConnectorKind,
+        plan: &ConnectorPlan,
+    ) -> Result<Guest, Failure> {
         let offsets = match &plan.config.direction {
             Direction::Source(source) => {
                 Some(own_offsets::of_connector(shared, &key.name, &plan.config, source).await?)
@@ -56,12 +53,29 @@ impl Connector {
             .spec(&owner, &bound.component, &bound.definition, &bound.settings, plan.config.sandbox, hooks)
             .map_err(Failure::invalid)?;
         let plugin = &bound.component.plugin;
-        let guest = match spec.kind {
+        let guest = match kind {
             ConnectorKind::Source => SourceInstance::new(plugin, &instance).await.map(Guest::Source),
             ConnectorKind::Sink => SinkInstance::new(plugin, &instance).await.map(Guest::Sink),
         };
-        let guest = Arc::new(Mutex::new(guest.map_err(|error| failure(&error))?));
-        let config = guest_config(&bound.settings);
+        guest.map_err(|error| failure(&error))
+    }
+}
+
+impl Connector {
+    /// Makes the instance. A source that is not paused is asked for changes from now on.
+    pub(crate) async fn start(
+        shared: &Arc<Shared>,
+        spec: ConnectorSpec,
+        reporter: Reporter,
+    ) -> Result<Connector, Failure> {
+        let key = &spec.run.subject.connector;
+        let settings = spec.config.into_iter().collect();
+        let plan = ConnectorPlan::recall(shared, &settings, &spec.plugins)
+            .await
+            .map_err(|problems| Failure::invalid(crate::host::all_problems(&problems)))?;
+        let guest = Guest::make(shared, key, spec.kind, &plan).await?;
+        let guest = Arc::new(Mutex::new(guest));
+        let config = guest_config(&plan.connector.settings);
         let refresh = (spec.kind == ConnectorKind::Source)
             .then(|| shared.engine.spawn(refresh(guest.clone(), config.clone(), reporter)));
         Ok(Connector { guest, config, refresh })

@@ -9,9 +9,10 @@ use tidegate_config::Problem;
 use tidegate_config::worker::WorkerConfig;
 use tidegate_engine::Engine;
 use tidegate_herder::{
-    Config, ConnectorKind, ConnectorSpec, Failure, Refusal, Reporter, RunId, TaskHost, TaskSpec, ValidateRequest,
-    Validated,
+    Config, ConnectorKey, ConnectorKind, ConnectorSpec, Failure, OffsetsChange, OffsetsChanged, OffsetsError,
+    OffsetsSpec, PartitionOffset, Refusal, Reporter, RunId, TaskHost, TaskSpec, ValidateRequest, Validated,
 };
+use tokio::task::JoinHandle;
 
 use crate::catalog::Catalog;
 use crate::connector::Connector;
@@ -22,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::offsets::OffsetStore;
 use crate::own_offsets::OwnStores;
 use crate::shared::Shared;
-use crate::{sink_task, source_task, validate};
+use crate::{operator_offsets, sink_task, source_task, validate};
 
 /// Runs connectors and tasks of one process.
 #[derive(Debug)]
@@ -48,6 +49,15 @@ enum Run {
     Starting,
     Connector(Connector),
     Task(TaskHandle),
+}
+
+/// A change of offsets that is under way. Dropping it drops what of it was not done.
+struct Call(JoinHandle<Result<OffsetsChanged, OffsetsError>>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A start that is under way. A failed one, and one whose future is dropped, leaves nothing behind.
@@ -77,7 +87,7 @@ impl Drop for Starting<'_> {
             runs.remove(&self.run);
         }
         // An abandoned start may have made numbers and a budget since.
-        self.worker.forget_unless_run(&runs, &self.run);
+        self.worker.forget_unless_run(&runs, &self.run.subject.connector);
     }
 }
 
@@ -122,13 +132,12 @@ impl Worker {
     fn remove(&self, run: &RunId) -> Option<Run> {
         let mut runs = self.runs();
         let removed = runs.remove(run)?;
-        self.forget_unless_run(&runs, run);
+        self.forget_unless_run(&runs, &run.subject.connector);
         Some(removed)
     }
 
     /// With the last run of a connector go its numbers and its place in the budget.
-    fn forget_unless_run(&self, runs: &HashMap<RunId, Run>, gone: &RunId) {
-        let connector = &gone.subject.connector;
+    fn forget_unless_run(&self, runs: &HashMap<RunId, Run>, connector: &ConnectorKey) {
         if !runs.keys().any(|other| other.subject.connector == *connector) {
             self.shared.metrics.forget(&connector.name);
             self.shared.fencing.forget(connector);
@@ -200,6 +209,20 @@ impl TaskHost for Worker {
             task.stop(grace).await;
         }
         self.remove(&run);
+    }
+
+    async fn offsets(&self, of: OffsetsSpec) -> Result<Vec<PartitionOffset>, OffsetsError> {
+        operator_offsets::read(self.shared.clone(), of).await
+    }
+
+    async fn change_offsets(&self, of: OffsetsSpec, change: OffsetsChange) -> Result<OffsetsChanged, OffsetsError> {
+        let (shared, connector) = (self.shared.clone(), of.connector.clone());
+        // The guest is called on its own threads, as when a configuration is checked.
+        let mut call = Call(self.shared.engine.spawn(operator_offsets::change(shared, of, change)));
+        let changed = (&mut call.0).await;
+        self.forget_unless_run(&self.runs(), &connector);
+        let crashed = |_| OffsetsError::Failed { message: "the change crashed, see the worker's log".to_owned() };
+        changed.map_err(crashed)?
     }
 
     fn abandon(&self, run: &RunId) {

@@ -4,7 +4,7 @@
 //! knows the plugins. A task is read top to bottom in `source_task.rs` or `sink_task.rs`; what both use: the checked
 //! configuration with its pinned components (`plan.rs`), guests and their grants (`instances.rs`), the chain of transforms
 //! (`chain.rs`), converters (the host's in `converters.rs`, plugins' in `conversion.rs`), the error policy (`errors.rs`),
-//! offsets. `trial` runs chains and converters on sample records, without tasks and Kafka. [`Trial`] runs the same parts without Kafka.
+//! offsets (`operator_offsets.rs` is what people do with them). `trial` runs chains and converters on sample records, without tasks and Kafka. [`Trial`] runs the same parts without Kafka.
 //!
 //! Absent on purpose: HTTP, group membership and leadership (the herder's), anything of wasmtime (the engine's).
 
@@ -21,6 +21,7 @@ mod host;
 mod instances;
 mod metrics;
 mod offsets;
+mod operator_offsets;
 mod outbox;
 mod own_offsets;
 mod payload;

@@ -30,6 +30,9 @@ pub enum OffsetError {
 /// A key of the store and its new value; none forgets the key.
 pub(crate) type OffsetWrite = (Vec<u8>, Option<Vec<u8>>);
 
+/// A key of the store and its value.
+type Entry = (Vec<u8>, Vec<u8>);
+
 /// The committed source offsets of all connectors of a worker. Clones are the same store.
 ///
 /// One thread has the topic or the file. What the tasks ask of it meanwhile is done together: however many wait for a Kafka
@@ -65,6 +68,8 @@ enum Backend {
 #[derive(Debug)]
 enum Request {
     Load(Asked<Vec<Vec<u8>>, Vec<Option<Vec<u8>>>>),
+    /// Everything whose key begins so.
+    List(Asked<Vec<u8>, Vec<Entry>>),
     Store(Asked<Vec<OffsetWrite>, ()>),
 }
 
@@ -125,6 +130,11 @@ impl OffsetStore {
         self.ask(keys.to_vec(), timeout, Request::Load)
     }
 
+    /// Everything whose key begins with `prefix`, in the order of the keys. Blocks up to `timeout`.
+    fn list(&self, prefix: Vec<u8>, timeout: Duration) -> Result<Vec<Entry>, OffsetError> {
+        self.ask(prefix, timeout, Request::List)
+    }
+
     /// Makes offsets durable. Blocks up to `timeout`; after an error any of them may have been written, and writing them
     /// again is harmless.
     pub(crate) fn store(&self, writes: &[OffsetWrite], timeout: Duration) -> Result<(), OffsetError> {
@@ -160,10 +170,11 @@ impl Drop for Keeper {
 impl Backend {
     /// Does everything that is asked for now: first what is to be written, so that who reads finds it.
     fn serve(&mut self, requests: impl Iterator<Item = Request>) {
-        let (mut loads, mut stores) = (Vec::new(), Vec::new());
+        let (mut loads, mut lists, mut stores) = (Vec::new(), Vec::new(), Vec::new());
         for request in requests {
             match request {
                 Request::Load(load) => loads.push(load),
+                Request::List(list) => lists.push(list),
                 Request::Store(store) => stores.push(store),
             }
         }
@@ -185,11 +196,23 @@ impl Backend {
 
         let now = Instant::now();
         loads.retain(|load| load.until > now);
-        let Some(until) = loads.iter().map(|load| load.until).max() else { return };
+        lists.retain(|list| list.until > now);
+        let waiting = loads.iter().map(|load| load.until).chain(lists.iter().map(|list| list.until));
+        let Some(until) = waiting.max() else { return };
         let read = self.read(until);
         for load in loads {
             let values = load.wish.iter().map(|key| self.get(key).map(<[u8]>::to_vec)).collect();
             load.answer(read.clone().map(|()| values));
+        }
+        for list in lists {
+            let mut entries: Vec<Entry> = Vec::new();
+            self.each(|key, value| {
+                if key.starts_with(&list.wish) {
+                    entries.push((key.to_vec(), value.to_vec()));
+                }
+            });
+            entries.sort_unstable();
+            list.answer(read.clone().map(|()| entries));
         }
     }
 
@@ -209,6 +232,13 @@ impl Backend {
         match self {
             Backend::Topic(topic) => Ok(topic.read_to_end(until.saturating_duration_since(Instant::now()), |_, _| {})?),
             Backend::File(_) => Ok(()),
+        }
+    }
+
+    fn each(&self, mut see: impl FnMut(&[u8], &[u8])) {
+        match self {
+            Backend::Topic(topic) => topic.iter().for_each(|(key, value)| see(key, value)),
+            Backend::File(file) => file.entries.iter().for_each(|(key, value)| see(key, value)),
         }
     }
 
@@ -287,7 +317,7 @@ fn parse_line(line: &str) -> Option<(Vec<u8>, Vec<u8>)> {
 /// How long a guest's `offsets.load` may wait for the store.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One connector's view of the store, for its guests and its tasks.
+/// One connector's view of the store, for its guests, its tasks and its operators.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectorOffsets {
     pub(crate) connector: String,
@@ -307,6 +337,16 @@ pub(crate) struct OwnOffsets {
 /// How long reading on to the end of the store may take when a task starts. A transaction that another task left open in
 /// the topic is in the way until that task has started too, or Kafka's time-out (a minute) is over.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// One source partition in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) key: Vec<u8>,
+    /// A JSON object; the exact text in the key.
+    pub(crate) partition: String,
+    /// None: no JSON object, which no source can have written.
+    pub(crate) offset: Option<String>,
+}
 
 impl ConnectorOffsets {
     /// Reads on to the end of the store, so that what is asked next is answered soon. Blocks.
@@ -344,6 +384,44 @@ impl ConnectorOffsets {
     /// The store's key of one of the connector's source partitions.
     pub(crate) fn key(&self, partition: &str) -> Vec<u8> {
         offset::offset_key(&self.connector, partition)
+    }
+
+    /// All of the connector's source partitions. Blocks up to `timeout`.
+    pub(crate) fn list(&self, timeout: Duration) -> Result<Vec<Stored>, OffsetError> {
+        let mut prefix = self.key("");
+        // The bracket that ends a key.
+        prefix.pop();
+        let stored = |(key, value): Entry| {
+            // What is no key of Connect's is nobody's partition.
+            let (_, partition) = offset::parse_offset_key(&key).ok()?;
+            let offset = String::from_utf8(value)
+                .ok()
+                .filter(|text| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok());
+            Some(Stored { key, partition, offset })
+        };
+        let mut entries: BTreeMap<Vec<u8>, Vec<u8>> = self.store.list(prefix.clone(), timeout)?.into_iter().collect();
+        if let Some(own) = &self.own {
+            entries.extend(own.store.list(prefix, timeout)?);
+        }
+        Ok(entries.into_iter().filter_map(stored).collect())
+    }
+
+    /// Makes durable what an operator wants. Blocks up to `timeout` for each store.
+    ///
+    /// What is forgotten goes from the worker's store first: it would come back from there once the connector's own lacks it.
+    pub(crate) fn alter(&self, writes: &[OffsetWrite], timeout: Duration) -> Result<(), OffsetError> {
+        let Some(own) = &self.own else { return self.store.store(writes, timeout) };
+        let (kept, forgotten): (Vec<_>, Vec<_>) = writes.iter().cloned().partition(|(_, value)| value.is_some());
+        if !forgotten.is_empty() {
+            self.store.store(&forgotten, timeout)?;
+        }
+        own.store.store(writes, timeout)?;
+        if !kept.is_empty()
+            && let Err(error) = self.store.store(&kept, timeout)
+        {
+            tracing::warn!(connector = self.connector, "the worker's offsets do not show the newest: {error}");
+        }
+        Ok(())
     }
 }
 
@@ -458,6 +536,55 @@ mod tests {
         assert_eq!(failed, [3], "{stored:?}");
         drop(store);
         broker.stop().await;
+    }
+
+    #[test]
+    fn a_connectors_partitions_are_listed_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = OffsetStore::in_file(&dir.path().join("connect.offsets")).unwrap();
+        let of =
+            |connector: &str| ConnectorOffsets { connector: connector.to_owned(), store: store.clone(), own: None };
+        let (lines, quoted) = (of("lines"), of("li\"nes"));
+        let value = |text: &str| Some(text.as_bytes().to_vec());
+        let writes = [
+            (lines.key(r#"{"file":"b"}"#), value(r#"{"position":2}"#)),
+            (lines.key(r#"{"file":"a"}"#), value(r#"{"position":1}"#)),
+            (lines.key(r#"{"file":"c"}"#), value("7")),
+            (quoted.key("{}"), value("{}")),
+            (of("lines2").key("{}"), value("{}")),
+        ];
+        store.store(&writes, SECOND).unwrap();
+        let listed = |of: &ConnectorOffsets| -> Vec<String> {
+            let stored = of.list(SECOND).unwrap().into_iter();
+            stored.map(|at| format!("{} {}", at.partition, at.offset.unwrap_or_default())).collect()
+        };
+        assert_eq!(
+            listed(&lines),
+            [r#"{"file":"a"} {"position":1}"#, r#"{"file":"b"} {"position":2}"#, r#"{"file":"c"} "#]
+        );
+        assert_eq!(listed(&quoted), ["{} {}"]);
+    }
+
+    #[test]
+    fn a_store_of_the_connectors_own_counts_more_and_what_is_forgotten_is_gone_from_both() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |name: &str| OffsetStore::in_file(&dir.path().join(name)).unwrap();
+        let own = OwnOffsets { topic: "own".to_owned(), store: open("own") };
+        let offsets = ConnectorOffsets { connector: "c".to_owned(), store: open("workers"), own: Some(own.clone()) };
+        let write =
+            |partition: &str, value: Option<&str>| (offsets.key(partition), value.map(|text| text.as_bytes().to_vec()));
+        let a_and_b = [write(r#"{"p":"a"}"#, Some(r#"{"n":1}"#)), write(r#"{"p":"b"}"#, Some(r#"{"n":1}"#))];
+        offsets.store.store(&a_and_b, SECOND).unwrap();
+        own.store.store(&[write(r#"{"p":"b"}"#, Some(r#"{"n":2}"#))], SECOND).unwrap();
+        let listed = || -> Vec<String> {
+            let stored = offsets.list(SECOND).unwrap().into_iter();
+            stored.map(|at| format!("{} {}", at.partition, at.offset.unwrap_or_default())).collect()
+        };
+        assert_eq!(listed(), [r#"{"p":"a"} {"n":1}"#, r#"{"p":"b"} {"n":2}"#]);
+
+        let changes = [write(r#"{"p":"b"}"#, None), write(r#"{"p":"a"}"#, Some(r#"{"n":7}"#))];
+        offsets.alter(&changes, SECOND).unwrap();
+        assert_eq!(listed(), [r#"{"p":"a"} {"n":7}"#]);
     }
 
     #[test]

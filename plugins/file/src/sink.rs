@@ -9,7 +9,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use tidegate_sdk::host::{self, Level};
-use tidegate_sdk::{Config, Definition, Encoding, Error, Key, Outcome, Position, Problem, Result, SinkBatch, SinkTask};
+use tidegate_sdk::{
+    Config, Definition, Encoding, Error, Key, NewOffset, Outcome, Position, Problem, Result, SinkBatch, SinkTask,
+};
 
 /// Lines that are collected before they are written: a write costs the same whatever its size, up to what the host takes
 /// at a time.
@@ -47,7 +49,7 @@ impl SinkTask for FileStreamSink {
         }
     }
 
-    fn alter_offsets(_: &Config, _: &[Position]) -> Result<bool> {
+    fn alter_offsets(_: &Config, _: &[NewOffset]) -> Result<bool> {
         // Offsets of a consumer group say nothing about the file: any are fine.
         Ok(true)
     }

@@ -329,19 +329,23 @@ fn position_of(offset: &str) -> Result<u64> {
     }
 }
 
-/// What an operator may set: a partition that names a file, and a position in it or nothing.
+/// What an operator may set: a partition that names a file, and a position in it; refused in Apache Kafka's words. Anything
+/// may be forgotten, so that what should not be there can be cleaned up.
 fn check_offset(offset: &SourceOffset) -> Result<()> {
     let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(Error::fatal);
     let Some(text) = &offset.offset else { return Ok(()) };
     let position = parse(text)?;
     let Some(position) = position.get("position") else {
-        return Err(Error::fatal("an offset must have the field \"position\""));
+        return Err(Error::fatal("Offset objects should either be null or contain the key 'position'"));
     };
     if position.as_u64().is_none() {
-        return Err(Error::fatal(format!("\"position\" must be a whole number that is not negative, not {position}")));
+        return Err(Error::fatal(match position.is_i64() {
+            true => "The value for the 'position' key in the offset should be a non-negative value",
+            false => "The value for the 'position' key in the offset is expected to be a Long value",
+        }));
     }
-    if !parse(&offset.partition)?.get("filename").is_some_and(serde_json::Value::is_string) {
-        return Err(Error::fatal("a partition must have the field \"filename\""));
+    if parse(&offset.partition)?.get("filename").is_none() {
+        return Err(Error::fatal("Partition objects should contain the key 'filename'"));
     }
     Ok(())
 }

@@ -173,13 +173,21 @@ fn only_positions_can_be_set_as_offsets() {
     let check = |partition: &str, offset: Option<&str>| {
         let config = Config::new(&FileStreamSource::definition(), [("file", "f")]);
         let offset = SourceOffset { partition: partition.to_owned(), offset: offset.map(str::to_owned) };
-        FileStreamSource::alter_offsets(&config, &[offset]).is_ok()
+        match FileStreamSource::alter_offsets(&config, &[offset]) {
+            Ok(looked) => format!("ok({looked})"),
+            Err(error) => error.to_string(),
+        }
     };
     let file = r#"{"filename":"f"}"#;
-    assert!(check(file, Some(r#"{"position":12}"#)));
-    assert!(check(file, None));
-    assert!(!check(file, Some(r#"{"position":-1}"#)));
-    assert!(!check(file, Some(r#"{"position":"12"}"#)));
-    assert!(!check(file, Some(r#"{"pos":12}"#)));
-    assert!(!check(r#"{"other":"f"}"#, Some(r#"{"position":12}"#)));
+    assert_eq!(check(file, Some(r#"{"position":12}"#)), "ok(true)");
+    assert_eq!(check(file, None), "ok(true)");
+    assert_eq!(check(r#"{"other":"f"}"#, None), "ok(true)", "rubbish may be cleaned up");
+    for (partition, offset, refused) in [
+        (file, r#"{"position":-1}"#, "The value for the 'position' key in the offset should be a non-negative value"),
+        (file, r#"{"position":"12"}"#, "The value for the 'position' key in the offset is expected to be a Long value"),
+        (file, r#"{"pos":12}"#, "Offset objects should either be null or contain the key 'position'"),
+        (r#"{"other":"f"}"#, r#"{"position":12}"#, "Partition objects should contain the key 'filename'"),
+    ] {
+        assert_eq!(check(partition, Some(offset)), refused);
+    }
 }

@@ -6,7 +6,9 @@ use crate::bindings::{converter, plugin, predicate, sink, source, transform};
 use crate::plugin::{ConverterKind, HeaderConverterKind, Pairs, PredicateKind, Sink, Source, TransformKind};
 use crate::plugin::{RunningConverter, RunningPredicate, RunningSink, RunningSource, RunningTransform};
 use crate::transform::{Column, Place, Plan};
-use crate::{Config, Error, FailureKind, Plugin, PollLimits, Position, Problem, Result, SourceOffset, TopicPartition};
+use crate::{
+    Config, Error, FailureKind, NewOffset, Plugin, PollLimits, Position, Problem, Result, SourceOffset, TopicPartition,
+};
 use std::cell::RefCell;
 
 /// The component that [`export!`](crate::export) makes; ties the exports to its table.
@@ -124,9 +126,13 @@ impl<T: Exported> sink::exports::tidegate::connect::sink::Guest for T {
         Ok(configs((kind.task_configs)(&kind.config(config), tasks_max)?))
     }
 
-    fn alter_offsets(definition: String, config: Pairs, offsets: Vec<wit::Position>) -> Result<bool, wit::Error> {
+    fn alter_offsets(
+        definition: String,
+        config: Pairs,
+        offsets: Vec<sink::exports::tidegate::connect::sink::NewOffset>,
+    ) -> Result<bool, wit::Error> {
         let kind = Sink::find(T::PLUGIN.sinks, &definition)?;
-        let offsets: Vec<Position> = offsets.into_iter().map(Into::into).collect();
+        let offsets: Vec<NewOffset> = offsets.into_iter().map(Into::into).collect();
         Ok((kind.alter_offsets)(&kind.config(config), &offsets)?)
     }
 
@@ -315,6 +321,12 @@ impl From<wit::TopicPartition> for TopicPartition {
 impl From<TopicPartition> for wit::TopicPartition {
     fn from(TopicPartition { topic, partition }: TopicPartition) -> wit::TopicPartition {
         wit::TopicPartition { topic, partition }
+    }
+}
+
+impl From<sink::exports::tidegate::connect::sink::NewOffset> for NewOffset {
+    fn from(offset: sink::exports::tidegate::connect::sink::NewOffset) -> NewOffset {
+        NewOffset { topic: offset.topic, partition: offset.partition, next_offset: offset.next_offset }
     }
 }
 

@@ -52,7 +52,7 @@ pub use plugin::Plugin;
 pub use schema::{Field, Schema, SchemaId, Type, logical};
 /// The JSON library of the SDK, for offsets and schemas.
 pub use serde_json;
-pub use sink::{Outcome, Position, SinkTask, TopicPartition};
+pub use sink::{NewOffset, Outcome, Position, SinkTask, TopicPartition};
 pub use source::{SourceOffset, SourceTask};
 pub use transform::{Column, Place, Plan, Predicate, Transform};
 pub use value::Value;

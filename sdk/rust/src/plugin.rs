@@ -5,9 +5,9 @@
 
 use crate::transform::{Place, Plan};
 use crate::{
-    Columns, Config, ConvertError, Converter, Data, Definition, Edits, Encoding, Error, HeaderConverter, Outcome,
-    PollLimits, Position, Predicate, Problem, Result, Schema, SchemaId, SinkBatch, SinkTask, SourceBatch, SourceOffset,
-    SourceTask, TopicPartition, Transform,
+    Columns, Config, ConvertError, Converter, Data, Definition, Edits, Encoding, Error, HeaderConverter, NewOffset,
+    Outcome, PollLimits, Position, Predicate, Problem, Result, Schema, SchemaId, SinkBatch, SinkTask, SourceBatch,
+    SourceOffset, SourceTask, TopicPartition, Transform,
 };
 use serde_json::json;
 
@@ -128,7 +128,7 @@ kind! {
     /// A sink in the table of a [`Plugin`].
     Sink of SinkTask {
         task_configs: fn(&Config, u32) -> Result<Vec<Config>> = T::task_configs,
-        alter_offsets: fn(&Config, &[Position]) -> Result<bool> = T::alter_offsets,
+        alter_offsets: fn(&Config, &[NewOffset]) -> Result<bool> = T::alter_offsets,
         start: fn(&Config) -> Result<Box<dyn RunningSink>> = start_sink::<T>,
     }
 }

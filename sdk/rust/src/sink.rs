@@ -21,8 +21,9 @@ pub trait SinkTask: Sized + 'static {
         Ok(vec![config.clone(); tasks_max as usize])
     }
 
-    /// Accepts (`Ok`) or refuses consumer offsets that an operator wants to set; true if they were looked at.
-    fn alter_offsets(config: &Config, offsets: &[Position]) -> Result<bool> {
+    /// Accepts (`Ok`) or refuses consumer offsets that an operator wants to set; true if they were looked at. A sink whose
+    /// [`open`](SinkTask::open) names offsets changes those it keeps: they count more than the group's.
+    fn alter_offsets(config: &Config, offsets: &[NewOffset]) -> Result<bool> {
         let _ = (config, offsets);
         Ok(false)
     }
@@ -77,6 +78,17 @@ pub struct Position {
     pub partition: u32,
     /// The offset of the next record.
     pub next_offset: u64,
+}
+
+/// What an operator wants the group's offset of a partition to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOffset {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: u32,
+    /// The offset of the next record. None: forgotten, so that reading begins where `auto.offset.reset` says.
+    pub next_offset: Option<u64>,
 }
 
 /// What became of a batch that was put: everything accepted, unless something else is said here.

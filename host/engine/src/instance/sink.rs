@@ -1,7 +1,7 @@
 //! Instances that act for a sink: its connector side, one of its tasks, or one lane of a task.
 
 use super::{Config, Core, InstanceSpec, Recycle, call, call_plain, common};
-use crate::bindings::exports::tidegate::connect::sink::{Guest, Outcome};
+use crate::bindings::exports::tidegate::connect::sink::{Guest, NewOffset, Outcome};
 use crate::bindings::tidegate::connect::types::{Payload, Position, Problem, TopicPartition};
 use crate::error::CallError;
 use crate::host::sink_context::SinkRequest;
@@ -26,7 +26,7 @@ impl SinkInstance {
         call!(self, "sink.task-configs", call_task_configs, config, tasks_max)
     }
 
-    pub async fn alter_offsets(&mut self, config: &Config, offsets: &[Position]) -> Result<bool, CallError> {
+    pub async fn alter_offsets(&mut self, config: &Config, offsets: &[NewOffset]) -> Result<bool, CallError> {
         call!(self, "sink.alter-offsets", call_alter_offsets, config, offsets)
     }
 

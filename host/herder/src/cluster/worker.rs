@@ -199,6 +199,13 @@ impl Worker {
         &self.state
     }
 
+    /// Whether anything of a connector runs here.
+    pub fn runs(&self, connector: &ConnectorKey) -> bool {
+        let first = connector.subject(Instance::Connector);
+        let mut slots = self.slots.range(first..).take_while(|(subject, _)| subject.connector == *connector);
+        slots.any(|(_, slot)| slot.run.is_some())
+    }
+
     /// When the next [`Event::Tick`] is due.
     pub fn deadline(&self) -> Option<Millis> {
         let restarts = self.slots.values().filter_map(|slot| slot.restarts.due_at());

@@ -1,18 +1,23 @@
 //! A host that does what configurations say: `tasks=N` tasks, each with a copy of `each`, and `start`, `stop` or `validate` that say `hang`, `no`,
-//! `panic` or, of a start, `late`: it is under way until it is abandoned, and succeeds then.
+//! `panic` or, of a start, `late`: it is under way until it is abandoned, and succeeds then. Offsets are a table; `offsets=held` holds changes back until
+//! [`FakeHost::let_offsets_go`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidegate_herder::{
-    Config, ConnectorKind, ConnectorSpec, Digest, Failure, Plugins, Problem, Refusal, Reporter, RestartPolicy, RunId,
-    TaskHost, TaskSpec, ValidateRequest, Validated,
+    Config, ConnectorKind, ConnectorSpec, Digest, Failure, OffsetsChange, OffsetsChanged, OffsetsError, OffsetsSpec,
+    PartitionOffset, Plugins, Problem, Refusal, Reporter, RestartPolicy, RunId, TaskHost, TaskSpec, ValidateRequest,
+    Validated,
 };
+use tokio::sync::Notify;
 
 #[derive(Clone, Default)]
 pub(crate) struct FakeHost {
     inner: Arc<Mutex<Inner>>,
+    offsets_held: Arc<Notify>,
+    offsets_go: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -20,6 +25,7 @@ struct Inner {
     alive: BTreeMap<RunId, (Config, Reporter)>,
     abandoned: Vec<String>,
     pinned: BTreeMap<String, Plugins>,
+    offsets: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A configuration from `key=value` pairs.
@@ -41,6 +47,16 @@ impl FakeHost {
 
     pub(crate) fn pinned_when_checked(&self, name: &str) -> Option<Plugins> {
         self.inner.lock().unwrap().pinned.get(name).cloned()
+    }
+
+    /// Waits until a change of offsets is held back.
+    pub(crate) async fn until_offsets_are_held(&self) {
+        self.offsets_held.notified().await;
+    }
+
+    /// Lets a change of offsets that is held back, now or later, go on.
+    pub(crate) fn let_offsets_go(&self) {
+        self.offsets_go.notify_one();
     }
 
     /// Lets what runs as `subject` end with an error.
@@ -134,6 +150,38 @@ impl TaskHost for FakeHost {
             std::future::pending::<()>().await;
         }
         self.inner.lock().unwrap().alive.remove(&run);
+    }
+
+    async fn offsets(&self, of: OffsetsSpec) -> Result<Vec<PartitionOffset>, OffsetsError> {
+        let inner = self.inner.lock().unwrap();
+        let table = inner.offsets.get(&of.connector.name).cloned().unwrap_or_default();
+        let entry = |(partition, offset)| PartitionOffset { partition: Some(partition), offset: Some(offset) };
+        Ok(table.into_iter().map(entry).collect())
+    }
+
+    async fn change_offsets(&self, of: OffsetsSpec, change: OffsetsChange) -> Result<OffsetsChanged, OffsetsError> {
+        if of.config.get("offsets").is_some_and(|how| how == "held") {
+            self.offsets_held.notify_one();
+            self.offsets_go.notified().await;
+        }
+        let mut inner = self.inner.lock().unwrap();
+        let runs = inner.alive.keys().find(|run| run.subject.connector == of.connector);
+        assert_eq!(runs, None, "offsets are changed while something runs");
+        let table = inner.offsets.entry(of.connector.name).or_default();
+        match change {
+            OffsetsChange::Reset => table.clear(),
+            OffsetsChange::Alter(offsets) => {
+                for PartitionOffset { partition, offset } in offsets {
+                    let message = "no partition".to_owned();
+                    let partition = partition.ok_or(OffsetsError::Invalid { message })?;
+                    drop(match offset {
+                        Some(offset) => table.insert(partition, offset),
+                        None => table.remove(&partition),
+                    });
+                }
+            }
+        }
+        Ok(OffsetsChanged::WithPlugin)
     }
 
     fn abandon(&self, run: &RunId) {

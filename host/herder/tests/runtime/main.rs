@@ -2,4 +2,5 @@
 
 mod crash;
 mod host;
+mod offsets;
 mod verbs;

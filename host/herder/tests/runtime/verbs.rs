@@ -12,18 +12,19 @@ use tokio::task::JoinHandle;
 
 use crate::host::{FakeHost, config};
 
-struct Herder {
-    handle: Handle,
-    host: FakeHost,
+pub(crate) struct Herder {
+    pub(crate) handle: Handle,
+    pub(crate) host: FakeHost,
     ended: JoinHandle<()>,
 }
 
 impl Herder {
-    async fn start(dir: &Path) -> Herder {
+    pub(crate) async fn start(dir: &Path) -> Herder {
         let host = FakeHost::default();
         let settings = Settings {
             stop_grace: Duration::from_millis(200),
             validate_timeout: Duration::from_secs(2),
+            offsets_timeout: Duration::from_secs(2),
             ..Settings::new("test", "localhost:8083")
         };
         let (handle, ended) = start(settings, Journal::open(dir).unwrap(), host.clone()).await.unwrap();
@@ -31,7 +32,7 @@ impl Herder {
     }
 
     /// Waits until the states of `name` read `expected`: the connector's and then its tasks'.
-    async fn until(&self, name: &str, expected: &str) {
+    pub(crate) async fn until(&self, name: &str, expected: &str) {
         let mut seen = String::new();
         let wait = async {
             loop {
@@ -46,7 +47,7 @@ impl Herder {
         assert!(in_time.is_ok(), "{name} is {seen:?}, not {expected:?}");
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.handle.shutdown().await.unwrap();
         self.ended.await.unwrap();
         assert_eq!(self.host.alive(), [] as [String; 0], "nothing runs any more");

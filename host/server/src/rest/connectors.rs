@@ -177,7 +177,7 @@ struct CreateRequest {
 }
 
 /// The body as JSON; what is wrong with it is the client's to mend, so 400 where Connect answers 500.
-fn parse<T: for<'de> Deserialize<'de>>(body: &Bytes) -> Result<T, RestError> {
+pub(super) fn parse<T: for<'de> Deserialize<'de>>(body: &Bytes) -> Result<T, RestError> {
     serde_json::from_slice(body)
         .map_err(|error| RestError::bad_request(format!("the request body is malformed: {error}")))
 }

@@ -2,5 +2,6 @@
 
 pub(crate) mod connector_plugins;
 pub(crate) mod connectors;
+pub(crate) mod offsets;
 pub(crate) mod plugins;
 pub(crate) mod root;

@@ -338,7 +338,7 @@ impl sink::Guest for Guest {
         Ok(vec![config; usize::try_from(tasks_max).unwrap_or(1)])
     }
 
-    fn alter_offsets(_: String, _: Config, _: Vec<Position>) -> Result<bool, Error> {
+    fn alter_offsets(_: String, _: Config, _: Vec<sink::NewOffset>) -> Result<bool, Error> {
         Ok(false)
     }
 

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use reqwest::Method;
 use serde_json::json;
 
 use super::UrlArg;
@@ -36,7 +37,7 @@ impl Create {
         let name = &connector.name;
         let body = json!({ "name": name, "config": connector.config });
         let what = format!("connector \"{name}\" was not created");
-        let answer = Rest::new(&self.worker.url)?.post_json(&["connectors"], &body, &what).await?;
+        let answer = Rest::new(&self.worker.url)?.send_json(Method::POST, &["connectors"], &body, &what).await?;
         match self.json {
             true => say_json(&answer),
             false => say(format_args!("connector \"{name}\" created")),
@@ -44,7 +45,7 @@ impl Create {
     }
 }
 
-fn read_stdin() -> Result<Vec<u8>, Failure> {
+pub(super) fn read_stdin() -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     std::io::stdin()
         .take(INPUT_BYTES_MAX)

@@ -3,9 +3,11 @@
 mod create;
 mod delete;
 mod list;
+mod offsets;
 mod pause;
 mod resume;
 mod status;
+mod stop;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -27,8 +29,12 @@ pub(crate) enum Command {
     Status(status::Status),
     /// Let a connector and its tasks pause.
     Pause(pause::Pause),
-    /// Let a paused connector go on.
+    /// Let a paused or stopped connector go on.
     Resume(resume::Resume),
+    /// Stop a connector: nothing of it runs until it is resumed.
+    Stop(stop::Stop),
+    /// Show a connector's offsets, set or forget them.
+    Offsets(offsets::Offsets),
     /// Delete a connector.
     Delete(delete::Delete),
 }
@@ -41,6 +47,8 @@ impl Command {
             Command::Status(status) => status.run().await,
             Command::Pause(pause) => pause.run().await,
             Command::Resume(resume) => resume.run().await,
+            Command::Stop(stop) => stop.run().await,
+            Command::Offsets(offsets) => offsets.run().await,
             Command::Delete(delete) => delete.run().await,
         }
     }

@@ -1,0 +1,147 @@
+//! Reads and changes of offsets that are under way.
+//!
+//! A change waits until nothing of its connector runs, which the grace of a stop bounds, and until the change before it is
+//! done. While it is under way the connector is neither started nor deleted: that is refused.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::timeout;
+
+use super::{Runtime, answer};
+use crate::cluster::{ConnectorKey, Target};
+use crate::handle::{Error, Reply};
+use crate::host::TaskHost;
+use crate::offsets::{OffsetsChange, OffsetsChanged, OffsetsError, OffsetsSpec, PartitionOffset};
+
+/// How many reads and changes there may be at the same time, those that wait included.
+const CALLS_MAX: usize = 64;
+
+#[derive(Default)]
+pub(super) struct OffsetCalls {
+    waiting: Vec<Change>,
+    calls: JoinSet<()>,
+    /// Whose offsets are being changed, by call.
+    changing: HashMap<Id, ConnectorKey>,
+}
+
+/// A change that has not begun.
+struct Change {
+    connector: ConnectorKey,
+    change: OffsetsChange,
+    reply: Reply<OffsetsChanged>,
+}
+
+impl OffsetCalls {
+    pub(super) fn is_changing(&self, connector: &ConnectorKey) -> bool {
+        self.changing.values().any(|changing| changing == connector)
+    }
+
+    /// Ready when a call has ended; never while there is none.
+    pub(super) async fn ended(&mut self) {
+        let id = match self.calls.join_next_with_id().await {
+            None => return std::future::pending().await,
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => {
+                tracing::error!("a call about offsets panicked: {error}");
+                JoinError::id(&error)
+            }
+        };
+        self.changing.remove(&id);
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len() + self.calls.len() >= CALLS_MAX
+    }
+}
+
+impl<H: TaskHost> Runtime<H> {
+    pub(super) fn read_offsets(&mut self, connector: &ConnectorKey, reply: Reply<Vec<PartitionOffset>>) {
+        let Some(of) = self.offsets_spec(connector) else {
+            return answer(reply, Err(Error::unknown_connector(connector)));
+        };
+        if self.offset_calls.is_full() {
+            return answer(reply, Err(too_many()));
+        }
+        let (host, limit) = (self.host.clone(), self.settings.offsets_timeout);
+        self.offset_calls.calls.spawn(async move {
+            let read = bounded(limit, host.offsets(of)).await;
+            answer(reply, read);
+        });
+    }
+
+    pub(super) fn change_offsets(
+        &mut self,
+        connector: ConnectorKey,
+        change: OffsetsChange,
+        reply: Reply<OffsetsChanged>,
+    ) {
+        match self.offset_calls.is_full() {
+            true => answer(reply, Err(too_many())),
+            false => self.offset_calls.waiting.push(Change { connector, change, reply }),
+        }
+    }
+
+    /// Begins the changes whose time has come. Called when everything that was asked before them is decided.
+    pub(super) fn begin_offset_changes(&mut self) {
+        for waiting in std::mem::take(&mut self.offset_calls.waiting) {
+            let Change { connector, change, reply } = waiting;
+            let Some(of) = self.offsets_spec(&connector) else {
+                answer(reply, Err(Error::unknown_connector(&connector)));
+                continue;
+            };
+            let target = self.worker.state().connectors.get(&connector).map(|record| record.target);
+            if target != Some(Target::Stopped) {
+                answer(reply, Err(not_stopped(&connector)));
+            } else if self.worker.runs(&connector) || self.offset_calls.is_changing(&connector) {
+                self.offset_calls.waiting.push(Change { connector, change, reply });
+            } else {
+                let (host, limit) = (Arc::clone(&self.host), self.settings.offsets_timeout);
+                let call = self.offset_calls.calls.spawn(async move {
+                    let changed = bounded(limit, host.change_offsets(of, change)).await;
+                    answer(reply, changed);
+                });
+                self.offset_calls.changing.insert(call.id(), connector);
+            }
+        }
+    }
+
+    fn offsets_spec(&self, connector: &ConnectorKey) -> Option<OffsetsSpec> {
+        let record = self.worker.state().connectors.get(connector)?;
+        Some(OffsetsSpec {
+            connector: connector.clone(),
+            kind: record.kind,
+            config: record.config.clone(),
+            plugins: record.plugins.clone(),
+        })
+    }
+}
+
+async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, OffsetsError>>) -> Result<T, Error> {
+    match timeout(limit, call).await {
+        Ok(result) => result.map_err(Error::from),
+        Err(_) => Err(Error::Unavailable { message: format!("there was no answer within {} ms", limit.as_millis()) }),
+    }
+}
+
+fn too_many() -> Error {
+    let message = format!("{CALLS_MAX} requests about offsets are under way already; try again later");
+    Error::Unavailable { message }
+}
+
+/// Why a verb is refused that would let a connector run, or go, in the middle of a change.
+pub(super) fn under_way(connector: &ConnectorKey) -> Error {
+    let message = format!("the offsets of connector {:?} are being changed; try again in a moment", connector.name);
+    Error::Conflict { message }
+}
+
+fn not_stopped(connector: &ConnectorKey) -> Error {
+    let message = format!(
+        "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the \
+         specified connector by issuing a 'PUT' request to the '/connectors/{}/stop' endpoint",
+        connector.name
+    );
+    Error::BadRequest { message, problems: Vec::new() }
+}
