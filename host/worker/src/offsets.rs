@@ -3,6 +3,8 @@
 //! Keys and values are Connect's (`["connector",{partition}]` → `{offset}`), so that either program resumes what the
 //! other committed. One store serves all source tasks of a worker; a key is identified by its exact bytes.
 
+mod java_map;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -259,22 +261,42 @@ struct OffsetFile {
 impl OffsetFile {
     fn open(path: &Path) -> Result<OffsetFile, OffsetError> {
         let failed = |cause| OffsetError::File { path: path.display().to_string(), cause: Arc::new(cause) };
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        let refused = |reason: String| failed(std::io::Error::other(reason));
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(error)),
         };
+        if bytes.starts_with(&java_map::MAGIC) {
+            let entries = connects_entries(&bytes).map_err(refused)?;
+            let file = OffsetFile { path: path.to_owned(), entries };
+            file.replace_connects().map_err(failed)?;
+            return Ok(file);
+        }
+        let text = String::from_utf8(bytes).map_err(|error| refused(error.to_string()))?;
         let mut entries = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {
             let (key, value) = parse_line(line).ok_or_else(|| {
-                failed(std::io::Error::other(format!(
-                    "line {number} is not of the form {{\"key\":[…],\"value\":{{…}}}}; \
-                     a file of Kafka Connect's standalone mode is Java-serialised and cannot be read"
-                )))
+                refused(format!(
+                    "line {number} is not of the form {{\"key\":[…],\"value\":{{…}}}}, and it is no file of Kafka Connect's \
+                     standalone mode either"
+                ))
             })?;
             entries.insert(key, value);
         }
         Ok(OffsetFile { path: path.to_owned(), entries })
+    }
+
+    /// Puts our form in the place of Connect's, which is kept beside it.
+    fn replace_connects(&self) -> std::io::Result<()> {
+        let mut kept = self.path.clone().into_os_string();
+        kept.push(".connect");
+        std::fs::copy(&self.path, &kept)?;
+        std::fs::File::open(&kept)?.sync_all()?;
+        self.write(&self.entries)?;
+        let (path, entries) = (self.path.display(), self.entries.len());
+        tracing::info!(%path, kept = %Path::new(&kept).display(), entries, "Kafka Connect's offsets file was taken over");
+        Ok(())
     }
 
     fn store<'w>(&mut self, writes: impl Iterator<Item = &'w OffsetWrite>) -> Result<(), OffsetError> {
@@ -304,6 +326,21 @@ impl OffsetFile {
         }
         file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&part, &self.path)
+    }
+}
+
+/// What a file of Connect's standalone mode has; partitions that were reset are left out.
+fn connects_entries(bytes: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, String> {
+    let map = java_map::read(bytes).map_err(|reason| {
+        format!("it is Java-serialised, but not as Kafka Connect's standalone mode does it: {reason}")
+    })?;
+    let is_line =
+        |bytes: &[u8]| !bytes.contains(&b'\n') && serde_json::from_slice::<&serde_json::value::RawValue>(bytes).is_ok();
+    let stored = map.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let entries: BTreeMap<Vec<u8>, Vec<u8>> = stored.collect();
+    match entries.iter().find(|(key, value)| !is_line(key) || !is_line(value)) {
+        None => Ok(entries),
+        Some((key, _)) => Err(format!("the entry {} is not JSON in one line", String::from_utf8_lossy(key))),
     }
 }
 
@@ -595,5 +632,27 @@ mod tests {
         let error = OffsetStore::in_file(&path).unwrap_err().to_string();
         assert!(error.contains("line 1"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "rO0ABXNyABFq\n");
+    }
+
+    #[test]
+    fn the_file_of_connects_standalone_mode_is_taken_over_and_kept() {
+        let connects = include_bytes!("offsets/connect.offsets");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("connect.offsets");
+        std::fs::write(&path, connects).unwrap();
+        for _ in 0..2 {
+            let store = OffsetStore::in_file(&path).unwrap();
+            let key = "[\"umlaut\",{\"filename\":\"größe.txt\"}]".as_bytes().to_vec();
+            let gone = b"[\"gone\",{\"filename\":\"third.txt\"}]".to_vec();
+            let loaded = store.load(&[key, gone], SECOND).unwrap();
+            assert_eq!(loaded, [Some(b"{\"position\":391}".to_vec()), None]);
+        }
+        assert_eq!(std::fs::read(dir.path().join("connect.offsets.connect")).unwrap(), connects);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2, "in our form now");
+
+        std::fs::write(&path, &connects[..100]).unwrap();
+        let error = OffsetStore::in_file(&path).unwrap_err().to_string();
+        assert!(error.contains("the length of an array is missing at byte 100"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), connects[..100], "left alone");
     }
 }

@@ -1,4 +1,5 @@
-//! Offsets of a source and of a sink: read, set and forgotten by REST and by the client command.
+//! Offsets of a source and of a sink: read, set and forgotten by REST and by the client command, and the file of Kafka
+//! Connect's standalone mode.
 
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
@@ -236,4 +237,39 @@ fn a_sink_is_set_back_and_gets_records_again() {
     assert_eq!(lines(&place.path("out.txt")), ["one", "two", "three", "two", "three"]);
     until_state(&url, "out", "RUNNING");
     assert_eq!(dev.terminate(), Some(0));
+}
+
+#[test]
+fn standalone_goes_on_where_connects_file_says() {
+    let place = Place::new();
+    let mut broker = place.start(&["broker", "--listen", "127.0.0.1:0"]);
+    let kafka = broker.line("Kafka");
+    // What Kafka Connect wrote after it had read 391 bytes of `in.txt`.
+    place.write("connect.offsets", include_bytes!("../../../worker/src/offsets/connect.offsets"));
+    let read: String = (1..=50).map(|n| format!("line {n}\n")).collect();
+    assert_eq!(read.len(), 391);
+    place.write("in.txt", format!("{read}line 51\n"));
+    place.write(
+        "w.properties",
+        format!(
+            "bootstrap.servers={kafka}\nlisteners=http://127.0.0.1:0\n\
+             key.converter=org.apache.kafka.connect.storage.StringConverter\n\
+             value.converter=org.apache.kafka.connect.storage.StringConverter\n\
+             offset.storage.file.filename=connect.offsets\noffset.flush.interval.ms=100\n"
+        ),
+    );
+    place.write("source.properties", "name=lines\nconnector.class=FileStreamSource\nfile=in.txt\ntopic=t\n");
+    place.write("sink.properties", "name=out\nconnector.class=FileStreamSink\ntopics=t\nfile=out.txt\n");
+    let mut worker = place.start(&["standalone", "w.properties", "source.properties", "sink.properties"]);
+    let url = worker.line("REST");
+    until("the new line arrives", || lines(&place.path("out.txt")).len() == 1);
+    assert_eq!(lines(&place.path("out.txt")), ["line 51"]);
+    until("its offset is committed", || {
+        let (_, answer) = request("GET", &format!("{url}/connectors/lines/offsets"), b"");
+        answer["offsets"] == json!([{"partition": {"filename": "in.txt"}, "offset": {"position": 399}}])
+    });
+    assert_eq!(worker.terminate(), Some(0));
+    assert!(place.read("connect.offsets").contains("\"position\":399"), "{}", place.read("connect.offsets"));
+    let kept = std::fs::read(place.path("connect.offsets.connect")).unwrap();
+    assert_eq!(kept, include_bytes!("../../../worker/src/offsets/connect.offsets"));
 }
