@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidegate_config::Settings;
 use tidegate_config::connector;
 use tidegate_config::validate::Invalid;
+use tidegate_config::worker::Client;
 use tidegate_herder::Failure;
 use tidegate_kafka::{Admin, ClientSettings, KafkaError, NewTopic};
 use tokio::sync::mpsc;

@@ -94,17 +94,6 @@ impl Shared {
         Ok(settings)
     }
 
-    /// Settings of an admin client of a connector's.
-    pub(crate) fn admin(&self, connector: &Settings, client_id: &str) -> Result<ClientSettings, Invalid> {
-        let translated = client::translate(&self.client_settings(Client::Admin, connector))?;
-        let mut settings = ClientSettings::for_control(&self.bootstrap());
-        settings.extend(translated.properties.iter());
-        if translated.properties.get("client.id").is_none() {
-            settings.set("client.id", client_id);
-        }
-        Ok(settings)
-    }
-
     /// The group of a sink connector's consumers.
     pub(crate) fn sink_group(&self, connector: &Settings, name: &str) -> String {
         let settings = self.client_settings(Client::Consumer, connector);

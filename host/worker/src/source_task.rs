@@ -352,10 +352,11 @@ impl SourceTask {
     /// What follows from what was heard of the delivery.
     fn turn(&mut self, turn: Turn) {
         let Turn::GoBack(error) = turn else { return };
-        tracing::warn!(
-            task = self.name,
-            "a transaction was undone, the source goes back to what is committed: {error}"
-        );
+        if self.is_stale || matches!(self.guest, Guest::Retiring(..)) {
+            // One of several that failed together.
+            return;
+        }
+        tracing::warn!(task = self.name, "the source goes back to what is committed: {error}");
         self.metrics.retried();
         let at = Instant::now() + self.wait(Duration::ZERO);
         self.retire(at);

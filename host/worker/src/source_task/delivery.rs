@@ -70,7 +70,7 @@ impl Delivery {
 
     pub(super) fn handle(&mut self, event: Event) -> Result<Heard, Failure> {
         match (self, event) {
-            (Delivery::AtLeastOnce(plain), Event::AtLeastOnce(event)) => plain.handle(event).map(|()| Heard::GoOn),
+            (Delivery::AtLeastOnce(plain), Event::AtLeastOnce(event)) => plain.handle(event),
             (Delivery::ExactlyOnce(exactly), Event::ExactlyOnce(event)) => exactly.handle(event),
             _ => unreachable!("a task's delivery never changes"),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidegate_engine::SourceOffset;
 use tidegate_herder::Failure;
-use tidegate_kafka::ClientSettings;
+use tidegate_kafka::{ClientSettings, DeliveryError};
 use tidegate_record::batch::BatchReader;
 use tidegate_record::offset::{BatchId, Committable, OffsetTracker};
 use tidegate_record::view::View;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::exactly_once::Heard;
 use crate::metrics::TaskMetrics;
 use crate::offsets::{ConnectorOffsets, OffsetError};
 use crate::outbox::{Encoded, Outbox, Report, Written};
@@ -132,17 +133,17 @@ impl Plain {
         }
     }
 
-    pub(super) fn handle(&mut self, event: Event) -> Result<(), Failure> {
+    pub(super) fn handle(&mut self, event: Event) -> Result<Heard, Failure> {
         match event {
             Event::Reported(report) => return self.hear(report),
             Event::Flushed(taken, stored) => self.flushed(taken, stored),
             Event::FlushDue => self.begin_flush(),
         }
-        Ok(())
+        Ok(Heard::GoOn)
     }
 
     /// What the producer's thread says.
-    fn hear(&mut self, report: Option<Report<BatchId>>) -> Result<(), Failure> {
+    fn hear(&mut self, report: Option<Report<BatchId>>) -> Result<Heard, Failure> {
         match report {
             Some(Report::Written(written)) => self.written(written),
             Some(Report::Broken(error)) => Err(Failure::retriable(format!("the producer is broken: {error}"))),
@@ -150,13 +151,18 @@ impl Plain {
         }
     }
 
-    fn written(&mut self, Written { id, records, failures }: Written<BatchId>) -> Result<(), Failure> {
+    /// What Kafka did not take in the time that the settings give it is polled again. The same goes for what is under way behind
+    /// it, which may be written all the same.
+    fn written(&mut self, Written { id, records, failures }: Written<BatchId>) -> Result<Heard, Failure> {
         self.open_batches -= 1;
         self.metrics.written(records - failures.len());
         let Some((_, first)) = failures.first() else {
             self.tracker.acknowledge_batch(id);
-            return Ok(());
+            return Ok(Heard::GoOn);
         };
+        if let Some((_, late)) = failures.iter().find(|(_, failure)| failure.error == DeliveryError::TimedOut) {
+            return Ok(Heard::GoBack(late.to_error("producing")));
+        }
         self.metrics.failed(failures.len());
         if !self.tolerate_all {
             return Err(Failure::fatal(format!(
@@ -170,7 +176,7 @@ impl Plain {
         }
         self.metrics.skipped(failures.len());
         self.tracker.acknowledge_batch(id);
-        Ok(())
+        Ok(Heard::GoOn)
     }
 
     /// Begins to store what is committable, unless that is under way or there is nothing.
