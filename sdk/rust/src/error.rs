@@ -9,7 +9,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A call that failed. Each case is a decision about what the host does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// Nothing is broken: the host waits and makes the same call again with the same arguments.
+    /// Nothing is broken: the host waits. A poll, a put (with what was not taken), a transform, a predicate and `task_configs` are
+    /// called again; an `open`, or a `start` after a lost connection, is made anew with a new instance; `pre_commit` and
+    /// `refresh` when they are due anyway. From any other call, the first `start` of a task among them, it is fatal.
     Retriable {
         /// Why, for the log and for the trace when the host gives up.
         message: String,
