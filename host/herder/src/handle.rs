@@ -256,7 +256,8 @@ impl Handle {
         self.ask(|reply| Message::TaskConfigs { connector, reply }).await
     }
 
-    /// The committed offsets of one connector, in an order that stays.
+    /// The committed offsets of one connector, in an order that stays. Of one that was stopped: after what still runs of it has
+    /// ended.
     pub async fn offsets(&self, name: &str) -> Result<Vec<PartitionOffset>, Error> {
         let connector = self.key(name);
         self.ask(|reply| Message::Offsets { connector, reply }).await

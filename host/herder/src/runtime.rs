@@ -222,7 +222,7 @@ impl<H: TaskHost> Runtime<H> {
                 self.take(message);
             }
             self.decide_all().await;
-            self.begin_offset_changes();
+            self.begin_offset_calls();
         }
         for reply in self.leaving.drain(..) {
             answer(reply, Ok(()));
@@ -486,7 +486,7 @@ impl<H: TaskHost> Runtime<H> {
                 let configs = || state.tasks.get(&connector).map(|set| set.tasks.clone()).unwrap_or_default();
                 answer(reply, known.then(configs).ok_or_else(|| Error::unknown_connector(&connector)));
             }
-            Message::Offsets { connector, reply } => self.read_offsets(&connector, reply),
+            Message::Offsets { connector, reply } => self.read_offsets(connector, reply),
             Message::ChangeOffsets { connector, change, reply } => self.change_offsets(connector, change, reply),
             Message::Plugins { reply } => answer(reply, Ok(state.plugins.values().cloned().collect())),
             Message::Tags { reply } => answer(reply, Ok(state.tags.clone())),

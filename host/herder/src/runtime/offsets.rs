@@ -1,7 +1,8 @@
 //! Reads and changes of offsets that are under way.
 //!
 //! A change waits until nothing of its connector runs, which the grace of a stop bounds, and until the change before it is
-//! done. While it is under way the connector is neither started nor deleted: that is refused.
+//! done. While it is under way the connector is neither started nor deleted: that is refused. Of a connector that is being
+//! stopped a read waits, too: its tasks commit as they end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,10 +22,17 @@ const CALLS_MAX: usize = 64;
 
 #[derive(Default)]
 pub(super) struct OffsetCalls {
-    waiting: Vec<Change>,
+    reads: Vec<Read>,
+    changes: Vec<Change>,
     calls: JoinSet<()>,
     /// Whose offsets are being changed, by call.
     changing: HashMap<Id, ConnectorKey>,
+}
+
+/// A read that has not begun.
+struct Read {
+    connector: ConnectorKey,
+    reply: Reply<Vec<PartitionOffset>>,
 }
 
 /// A change that has not begun.
@@ -53,23 +61,16 @@ impl OffsetCalls {
     }
 
     fn is_full(&self) -> bool {
-        self.waiting.len() + self.calls.len() >= CALLS_MAX
+        self.reads.len() + self.changes.len() + self.calls.len() >= CALLS_MAX
     }
 }
 
 impl<H: TaskHost> Runtime<H> {
-    pub(super) fn read_offsets(&mut self, connector: &ConnectorKey, reply: Reply<Vec<PartitionOffset>>) {
-        let Some(of) = self.offsets_spec(connector) else {
-            return answer(reply, Err(Error::unknown_connector(connector)));
-        };
-        if self.offset_calls.is_full() {
-            return answer(reply, Err(too_many()));
+    pub(super) fn read_offsets(&mut self, connector: ConnectorKey, reply: Reply<Vec<PartitionOffset>>) {
+        match self.offset_calls.is_full() {
+            true => answer(reply, Err(too_many())),
+            false => self.offset_calls.reads.push(Read { connector, reply }),
         }
-        let (host, limit) = (self.host.clone(), self.settings.offsets_timeout);
-        self.offset_calls.calls.spawn(async move {
-            let read = bounded(limit, host.offsets(of)).await;
-            answer(reply, read);
-        });
     }
 
     pub(super) fn change_offsets(
@@ -80,32 +81,55 @@ impl<H: TaskHost> Runtime<H> {
     ) {
         match self.offset_calls.is_full() {
             true => answer(reply, Err(too_many())),
-            false => self.offset_calls.waiting.push(Change { connector, change, reply }),
+            false => self.offset_calls.changes.push(Change { connector, change, reply }),
         }
     }
 
-    /// Begins the changes whose time has come. Called when everything that was asked before them is decided.
-    pub(super) fn begin_offset_changes(&mut self) {
-        for waiting in std::mem::take(&mut self.offset_calls.waiting) {
-            let Change { connector, change, reply } = waiting;
-            let Some(of) = self.offsets_spec(&connector) else {
-                answer(reply, Err(Error::unknown_connector(&connector)));
-                continue;
-            };
-            let target = self.worker.state().connectors.get(&connector).map(|record| record.target);
-            if target != Some(Target::Stopped) {
-                answer(reply, Err(not_stopped(&connector)));
-            } else if self.worker.runs(&connector) || self.offset_calls.is_changing(&connector) {
-                self.offset_calls.waiting.push(Change { connector, change, reply });
-            } else {
-                let (host, limit) = (Arc::clone(&self.host), self.settings.offsets_timeout);
-                let call = self.offset_calls.calls.spawn(async move {
-                    let changed = bounded(limit, host.change_offsets(of, change)).await;
-                    answer(reply, changed);
-                });
-                self.offset_calls.changing.insert(call.id(), connector);
+    /// Begins what waits and whose time has come. Called when everything that was asked before is decided.
+    pub(super) fn begin_offset_calls(&mut self) {
+        for Read { connector, reply } in std::mem::take(&mut self.offset_calls.reads) {
+            match self.offsets_spec(&connector) {
+                None => answer(reply, Err(Error::unknown_connector(&connector))),
+                Some(_) if self.is_stopping(&connector) => self.offset_calls.reads.push(Read { connector, reply }),
+                Some(of) => self.begin_read(of, reply),
             }
         }
+        for Change { connector, change, reply } in std::mem::take(&mut self.offset_calls.changes) {
+            match self.offsets_spec(&connector) {
+                None => answer(reply, Err(Error::unknown_connector(&connector))),
+                Some(_) if !self.shall_be_stopped(&connector) => answer(reply, Err(not_stopped(&connector))),
+                Some(_) if self.is_stopping(&connector) || self.offset_calls.is_changing(&connector) => {
+                    self.offset_calls.changes.push(Change { connector, change, reply });
+                }
+                Some(of) => self.begin_change(of, change, reply),
+            }
+        }
+    }
+
+    fn begin_read(&mut self, of: OffsetsSpec, reply: Reply<Vec<PartitionOffset>>) {
+        let (host, limit) = (Arc::clone(&self.host), self.settings.offsets_timeout);
+        self.offset_calls.calls.spawn(async move {
+            let read = bounded(limit, host.offsets(of)).await;
+            answer(reply, read);
+        });
+    }
+
+    fn begin_change(&mut self, of: OffsetsSpec, change: OffsetsChange, reply: Reply<OffsetsChanged>) {
+        let (host, limit, connector) = (Arc::clone(&self.host), self.settings.offsets_timeout, of.connector.clone());
+        let call = self.offset_calls.calls.spawn(async move {
+            let changed = bounded(limit, host.change_offsets(of, change)).await;
+            answer(reply, changed);
+        });
+        self.offset_calls.changing.insert(call.id(), connector);
+    }
+
+    fn shall_be_stopped(&self, connector: &ConnectorKey) -> bool {
+        let record = self.worker.state().connectors.get(connector);
+        record.is_some_and(|record| record.target == Target::Stopped)
+    }
+
+    fn is_stopping(&self, connector: &ConnectorKey) -> bool {
+        self.shall_be_stopped(connector) && self.worker.runs(connector)
     }
 
     fn offsets_spec(&self, connector: &ConnectorKey) -> Option<OffsetsSpec> {

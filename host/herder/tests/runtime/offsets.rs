@@ -50,7 +50,7 @@ async fn a_change_is_refused_while_the_connector_shall_run_or_pause() {
 }
 
 #[tokio::test]
-async fn a_change_right_after_the_stop_waits_for_the_tasks_to_end() {
+async fn a_change_and_a_read_right_after_the_stop_wait_for_the_tasks_to_end() {
     let dir = tempfile::tempdir().unwrap();
     let herder = Herder::start(dir.path()).await;
     let handle = &herder.handle;
@@ -60,6 +60,13 @@ async fn a_change_right_after_the_stop_waits_for_the_tasks_to_end() {
     handle.stop("c").await.unwrap();
     assert_ne!(herder.host.alive(), [] as [String; 0]);
     alter(handle, "1").await.unwrap();
+    assert_eq!(herder.host.alive(), [] as [String; 0]);
+
+    handle.resume("c").await.unwrap();
+    herder.until("c", "RUNNING RUNNING RUNNING").await;
+    handle.stop("c").await.unwrap();
+    assert_ne!(herder.host.alive(), [] as [String; 0]);
+    assert_eq!(handle.offsets("c").await.unwrap(), [at("{}", Some("1"))]);
     assert_eq!(herder.host.alive(), [] as [String; 0]);
     herder.stop().await;
 }
