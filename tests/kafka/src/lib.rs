@@ -1,13 +1,15 @@
 //! What the ring on the real Apache Kafka needs: the broker and its tools from Maven, our binary, processes that end with
 //! the test, and waiting for conditions instead of for time.
 
+use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How long anything may take to become true.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -71,7 +73,7 @@ impl Java {
         tool.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = tool.spawn()?;
         let mut stdin = child.stdin.take().context("the tool has an input")?;
-        std::io::Write::write_all(&mut stdin, input.as_bytes())?;
+        stdin.write_all(input.as_bytes())?;
         drop(stdin);
         let output = child.wait_with_output()?;
         if !output.status.success() {
@@ -89,6 +91,85 @@ impl Java {
         process.ready(&format!("{rest}/connectors"))?;
         Ok(process)
     }
+}
+
+/// The name of Connect's converter of texts.
+const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
+
+/// Worker properties as Connect has them, in a file of that directory.
+pub fn properties(dir: &Path, bootstrap: &str, rest: u16, extra: &str) -> Result<PathBuf> {
+    let path = dir.join("worker.properties");
+    std::fs::write(
+        &path,
+        format!(
+            "bootstrap.servers={bootstrap}\ngroup.id=ring\nlisteners=http://127.0.0.1:{rest}\n\
+             key.converter={STRING}\nvalue.converter={STRING}\n\
+             config.storage.topic=ring-configs\noffset.storage.topic=ring-offsets\nstatus.storage.topic=ring-status\n\
+             config.storage.replication.factor=1\noffset.storage.replication.factor=1\nstatus.storage.replication.factor=1\n\
+             offset.storage.partitions=5\noffset.flush.interval.ms=500\n{extra}"
+        ),
+    )?;
+    Ok(path)
+}
+
+/// The configuration of a FileStreamSource.
+pub fn source(file: &Path, topic: &str) -> Value {
+    json!({"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "file": file, "topic": topic,
+           "tasks.max": "1"})
+}
+
+/// The configuration of a FileStreamSink.
+pub fn sink(file: &Path, topic: &str) -> Value {
+    json!({"connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "file": file, "topics": topic,
+           "tasks.max": "1"})
+}
+
+/// Numbered lines.
+pub fn lines(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|n| format!("line {n} of the file")).collect()
+}
+
+/// Adds lines to a file, made if it is not there.
+pub fn append(file: &Path, lines: &[String]) -> Result<()> {
+    let mut out = std::fs::File::options().create(true).append(true).open(file)?;
+    out.write_all((lines.join("\n") + "\n").as_bytes())?;
+    Ok(())
+}
+
+/// Waits until the output has every line, whatever it has twice.
+pub fn arrived(output: &Path, expected: &[String], process: &Process) -> Result<()> {
+    let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
+    until(&format!("{} lines arrived", expected.len()), || {
+        let text = std::fs::read_to_string(output).unwrap_or_default();
+        let seen: BTreeSet<&str> = text.lines().collect();
+        Ok(expected.iter().all(|line| seen.contains(line)))
+    })
+    .map_err(|error| error.context(process.output()))
+}
+
+/// A Tidegate worker with these properties, whose state is in a directory of that name beside them; ready when it answers.
+pub fn worker(properties: &Path, state: &str, rest: &str) -> Result<Process> {
+    let dir = properties.parent().context("a file is in a directory")?;
+    let mut worker = tidegate(&["worker"]);
+    worker.arg(properties).arg("--data-dir").arg(dir.join(state)).current_dir(dir);
+    let process = Process::spawn(worker, &dir.join(format!("{state}.log")))?;
+    process.ready(&format!("{rest}/health"))?;
+    Ok(process)
+}
+
+/// The embedded broker as a process.
+pub fn embedded(dir: &Path) -> Result<(Process, String)> {
+    let address = format!("127.0.0.1:{}", free_port()?);
+    Ok((embedded_at(dir, &address)?, address))
+}
+
+/// The embedded broker on this address, with what it had there before.
+pub fn embedded_at(dir: &Path, address: &str) -> Result<Process> {
+    let mut broker = tidegate(&["broker", "--listen", address]);
+    broker.arg("--data-dir").arg(dir.join("broker"));
+    let process = Process::spawn(broker, &dir.join("broker.log"))?;
+    listening(address)?;
+    Ok(process)
 }
 
 /// A real Kafka broker; it ends with this value.
@@ -130,6 +211,13 @@ impl Process {
     /// What the process has printed.
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(&mut self) -> Result<()> {
+        run(Command::new("kill").arg(self.child.id().to_string()))?;
+        until(&format!("process {} has ended", self.child.id()), || Ok(self.child.try_wait()?.is_some()))
+            .with_context(|| self.output())
     }
 
     /// `kill -9`.
@@ -174,8 +262,16 @@ pub fn until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> 
 
 /// Creates a connector by REST.
 pub fn create(rest: &str, name: &str, config: Value) -> Result<()> {
-    let body = serde_json::json!({"name": name, "config": config});
-    let answer = reqwest::blocking::Client::new().post(format!("{rest}/connectors")).json(&body).send()?;
+    post(rest, &json!({"name": name, "config": config}))
+}
+
+/// Creates a connector that does not run before it is resumed.
+pub fn create_stopped(rest: &str, name: &str, config: Value) -> Result<()> {
+    post(rest, &json!({"name": name, "config": config, "initial_state": "STOPPED"}))
+}
+
+fn post(rest: &str, connector: &Value) -> Result<()> {
+    let answer = reqwest::blocking::Client::new().post(format!("{rest}/connectors")).json(connector).send()?;
     if !answer.status().is_success() {
         bail!("{}: {}", answer.status(), answer.text()?);
     }
@@ -189,6 +285,15 @@ pub fn put(url: &str) -> Result<()> {
         bail!("{}: {}", answer.status(), answer.text()?);
     }
     Ok(())
+}
+
+/// The answer to a GET, as JSON.
+pub fn get(url: &str) -> Result<Value> {
+    let answer = reqwest::blocking::get(url)?;
+    if !answer.status().is_success() {
+        bail!("{}: {}", answer.status(), answer.text()?);
+    }
+    Ok(answer.json()?)
 }
 
 /// Sends a PATCH; false while it is refused, for instance because something is still under way.

@@ -1,63 +1,15 @@
 //! Tidegate on the real Apache Kafka, and the real Kafka Connect and Java clients on the embedded broker.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
 use tidegate_kafka::{ClientSettings, CompactedTopic, Consumer, Polled, StartOffset, TopicPartition};
-use tidegate_kafka_ring::{Process, create, free_port, java_or_skip, listening, patch, put, tidegate, until};
-
-const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
-
-/// Worker properties as Connect has them.
-fn properties(dir: &Path, bootstrap: &str, rest: u16, extra: &str) -> Result<std::path::PathBuf> {
-    let path = dir.join("worker.properties");
-    std::fs::write(
-        &path,
-        format!(
-            "bootstrap.servers={bootstrap}\ngroup.id=ring\nlisteners=http://127.0.0.1:{rest}\n\
-             key.converter={STRING}\nvalue.converter={STRING}\n\
-             config.storage.topic=ring-configs\noffset.storage.topic=ring-offsets\nstatus.storage.topic=ring-status\n\
-             config.storage.replication.factor=1\noffset.storage.replication.factor=1\nstatus.storage.replication.factor=1\n\
-             offset.storage.partitions=5\noffset.flush.interval.ms=500\n{extra}"
-        ),
-    )?;
-    Ok(path)
-}
-
-fn source(file: &Path, topic: &str) -> serde_json::Value {
-    json!({"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "file": file, "topic": topic,
-           "tasks.max": "1"})
-}
-
-fn sink(file: &Path, topic: &str) -> serde_json::Value {
-    json!({"connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "file": file, "topics": topic,
-           "tasks.max": "1"})
-}
-
-fn lines(range: std::ops::Range<u32>) -> Vec<String> {
-    range.map(|n| format!("line {n} of the file")).collect()
-}
-
-fn append(file: &Path, lines: &[String]) -> Result<()> {
-    let mut out = std::fs::File::options().create(true).append(true).open(file)?;
-    out.write_all((lines.join("\n") + "\n").as_bytes())?;
-    Ok(())
-}
-
-/// Waits until the output has every line, whatever it has twice.
-fn arrived(output: &Path, expected: &[String], process: &Process) -> Result<()> {
-    let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
-    until(&format!("{} lines arrived", expected.len()), || {
-        let text = std::fs::read_to_string(output).unwrap_or_default();
-        let seen: BTreeSet<&str> = text.lines().collect();
-        Ok(expected.iter().all(|line| seen.contains(line)))
-    })
-    .map_err(|error| error.context(process.output()))
-}
+use tidegate_kafka_ring::{
+    append, arrived, create, embedded, free_port, java_or_skip, lines, patch, properties, put, sink, source, until,
+    worker,
+};
 
 #[test]
 fn a_file_becomes_a_topic_becomes_a_file_and_a_kill_loses_nothing() -> Result<()> {
@@ -68,28 +20,20 @@ fn a_file_becomes_a_topic_becomes_a_file_and_a_kill_loses_nothing() -> Result<()
     let port = free_port()?;
     let rest = format!("http://127.0.0.1:{port}");
     let config = properties(dir.path(), &broker.address, port, "")?;
-    let data = dir.path().join("data");
-    let start = || -> Result<Process> {
-        let mut worker = tidegate(&["worker"]);
-        worker.arg(&config).arg("--data-dir").arg(&data).current_dir(dir.path());
-        let process = Process::spawn(worker, &dir.path().join("worker.log"))?;
-        process.ready(&format!("{rest}/health"))?;
-        Ok(process)
-    };
 
     append(&input, &lines(0..5_000))?;
-    let mut worker = start()?;
+    let mut process = worker(&config, "data", &rest)?;
     create(&rest, "ring-source", source(&input, "ring"))?;
     create(&rest, "ring-sink", sink(&output, "ring"))?;
-    arrived(&output, &lines(0..5_000), &worker)?;
+    arrived(&output, &lines(0..5_000), &process)?;
 
     // Killed in the middle of what follows, and started again: everything arrives.
     append(&input, &lines(5_000..40_000))?;
-    arrived(&output, &lines(5_000..6_000), &worker)?;
-    worker.kill()?;
-    let worker = start()?;
+    arrived(&output, &lines(5_000..6_000), &process)?;
+    process.kill()?;
+    let process = worker(&config, "data", &rest)?;
     append(&input, &lines(40_000..41_000))?;
-    arrived(&output, &lines(0..41_000), &worker)
+    arrived(&output, &lines(0..41_000), &process)
 }
 
 #[test]
@@ -130,15 +74,12 @@ fn offsets_that_kafka_connect_committed_are_resumed() -> Result<()> {
     let port = free_port()?;
     let rest = format!("http://127.0.0.1:{port}");
     let config = properties(dir.path(), &broker.address, port, "")?;
-    let mut worker = tidegate(&["worker"]);
-    worker.arg(&config).arg("--data-dir").arg(dir.path().join("data")).current_dir(dir.path());
-    let worker = Process::spawn(worker, &dir.path().join("tidegate.log"))?;
-    worker.ready(&format!("{rest}/health"))?;
+    let process = worker(&config, "tidegate", &rest)?;
     append(&input, &lines(100..150))?;
     let ours = dir.path().join("ours.txt");
     create(&rest, "handed-over", source(&input, "handed-over"))?;
     create(&rest, "ours", sink(&ours, "handed-over"))?;
-    arrived(&ours, &lines(0..150), &worker)?;
+    arrived(&ours, &lines(0..150), &process)?;
     let copies = std::fs::read_to_string(&ours)?.lines().count();
     assert_eq!(copies, 150, "the source went on where Connect had stopped, so nothing is there twice");
     Ok(())
@@ -196,16 +137,6 @@ fn offset_keys_that_connect_and_tidegate_write_in_turn_leave_one_live_record_eac
     }
     assert!(places.values().map(|partitions| partitions[0]).collect::<BTreeSet<_>>().len() == 5, "over all partitions");
     Ok(())
-}
-
-/// The embedded broker as a process.
-fn embedded(dir: &Path) -> Result<(Process, String)> {
-    let address = format!("127.0.0.1:{}", free_port()?);
-    let mut broker = tidegate(&["broker", "--listen", &address]);
-    broker.arg("--data-dir").arg(dir.join("broker"));
-    let process = Process::spawn(broker, &dir.join("broker.log"))?;
-    listening(&address)?;
-    Ok((process, address))
 }
 
 #[test]
