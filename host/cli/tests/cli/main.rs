@@ -13,3 +13,4 @@ mod readmes;
 mod rest;
 mod standalone;
 mod r#try;
+mod uploads;

@@ -26,7 +26,7 @@ fn make(place: &Place, name: &str, kind: &str) {
 }
 
 /// Builds and answers where the component is.
-fn build(place: &Place, name: &str) -> String {
+pub(crate) fn build(place: &Place, name: &str) -> String {
     let built = tidegate(place, &["plugin", "build", name]);
     built.lines().next_back().unwrap().rsplit_once(" (").unwrap().0.to_owned()
 }
