@@ -3,10 +3,14 @@
 //!
 //! Words: `ok`; `lost`, `retry` and `trap` for any call; `part` (a put takes the first half of the batch); `refuse` (the first
 //! record of the batch is refused for good); `grow` (the instance keeps memory until it is to be replaced).
+//!
+//! If asked to, it writes down which partitions come and go.
 
 use std::io::Write;
 
-use tidegate_sdk::{Config, Definition, Encoding, Error, Key, Outcome, Position, Result, SinkBatch, SinkTask};
+use tidegate_sdk::{
+    Config, Definition, Encoding, Error, Key, Outcome, Position, Result, SinkBatch, SinkTask, TopicPartition,
+};
 
 struct FaultySink {
     file: String,
@@ -15,6 +19,8 @@ struct FaultySink {
     holds: bool,
     held: Vec<u8>,
     grown: Vec<Vec<u8>>,
+    /// Where the comings and goings of partitions are written down.
+    moves: Option<String>,
 }
 
 impl FaultySink {
@@ -34,6 +40,14 @@ impl FaultySink {
         }
     }
 
+    fn note(&self, verb: &str, partitions: &[TopicPartition]) -> Result<()> {
+        let Some(moves) = &self.moves else { return Ok(()) };
+        let mut numbers: Vec<u32> = partitions.iter().map(|at| at.partition).collect();
+        numbers.sort_unstable();
+        let mut file = std::fs::File::options().append(true).create(true).open(moves).map_err(Error::fatal)?;
+        writeln!(file, "{verb} {numbers:?}").map_err(Error::fatal)
+    }
+
     fn write_held(&mut self) -> Result<()> {
         let mut file = std::fs::File::options().append(true).create(true).open(&self.file).map_err(Error::fatal)?;
         file.write_all(&std::mem::take(&mut self.held)).map_err(Error::fatal)
@@ -46,6 +60,7 @@ impl SinkTask for FaultySink {
             .encoding(Encoding::Text)
             .key(Key::path_write("file").doc("What the target has."))
             .key(Key::path_write("script").doc("What is to happen."))
+            .key(Key::path_write("moves").doc("Which partitions come and go."))
             .key(Key::boolean("hold").default("false").doc("Whether values are held until pre-commit."))
     }
 
@@ -56,6 +71,7 @@ impl SinkTask for FaultySink {
             holds: config.boolean("hold")?,
             held: Vec::new(),
             grown: Vec::new(),
+            moves: config.get("moves").map(str::to_owned),
         };
         Self::fail(&sink.next_word()?)?;
         Ok(sink)
@@ -89,6 +105,14 @@ impl SinkTask for FaultySink {
             self.write_held()?;
         }
         Ok(())
+    }
+
+    fn open(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Position>> {
+        self.note("open", partitions).map(|()| Vec::new())
+    }
+
+    fn close(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        self.note("close", partitions)
     }
 
     fn pre_commit(&mut self) -> Result<Option<Vec<Position>>> {

@@ -2,5 +2,6 @@
 
 mod catalog;
 mod life;
+mod rebalance;
 mod sink;
 mod source;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::life::{DEADLINE, Life, broker, kept, pin, read};
 
-fn guest() -> &'static [u8] {
+pub(crate) fn guest() -> &'static [u8] {
     static GUEST: OnceLock<Vec<u8>> = OnceLock::new();
     GUEST.get_or_init(|| tidegate_components::build_guest("faulty-sink", kept()))
 }
