@@ -20,6 +20,10 @@ impl SinkTask {
 
     pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Step<()> {
         let partitions = rebalance.partitions().to_vec();
+        if partitions.is_empty() {
+            // A cooperative assignor tells that nothing comes, too. What is under way goes on.
+            return Ok(self.consumer.accept(rebalance)?);
+        }
         tracing::info!(task = self.name, kind = ?rebalance.kind(), ?partitions, "partitions move");
         // The group waits for an answer, and until it has one the consumer cannot be polled: no waiting for the target.
         let flow = self.settle(Patience::Once)?;
