@@ -18,8 +18,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use table::{Failed, Tables};
 use tidegate_sdk::{
-    Config, Definition, Outcome, Position, Problem, RecordRef, Result, Schema, SchemaId, SinkBatch, SinkTask,
-    TopicPartition, host,
+    Config, Definition, NewOffset, Outcome, Position, Problem, RecordRef, Result, Schema, SchemaId, SinkBatch,
+    SinkTask, TopicPartition, host,
 };
 
 /// One task that writes to one database.
@@ -46,7 +46,7 @@ impl SinkTask for SqliteSink {
         Ok(vec![config.clone()])
     }
 
-    fn alter_offsets(config: &Config, offsets: &[Position]) -> Result<bool> {
+    fn alter_offsets(config: &Config, offsets: &[NewOffset]) -> Result<bool> {
         let settings = Settings::of(config)?;
         if settings.exactly_once {
             let connection = database::open_to_write(&settings.path)?;

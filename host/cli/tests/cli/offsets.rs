@@ -227,14 +227,19 @@ fn a_sink_is_set_back_and_gets_records_again() {
     until("the twin is a member", || lines(&place.path("twin.txt")).len() == 2);
     let back = r#"{"offsets":[{"partition":{"kafka_topic":"t","kafka_partition":0},"offset":{"kafka_offset":1}}]}"#;
     let forget = r#"{"offsets":[{"partition":{"kafka_topic":"t","kafka_partition":0},"offset":null}]}"#;
-    conversation(&url, "out", &[("PATCH", back), ("PATCH", forget), ("DELETE", "")], expect![[r#"
+    conversation(
+        &url,
+        "out",
+        &[("PATCH", back), ("PATCH", forget), ("DELETE", "")],
+        expect![[r#"
         PATCH {"offsets":[{"partition":{"kafka_topic":"t","kafka_partition":0},"offset":{"kafka_offset":1}}]}
           500 Failed to alter consumer group offsets for connector out either because its tasks haven't stopped completely yet or the connector was resumed before the request to alter its offsets could be successfully completed. If the connector is in a stopped state, this operation can be safely retried. If it doesn't eventually succeed, the Connect cluster may need to be restarted to get rid of the zombie sink tasks.
         PATCH {"offsets":[{"partition":{"kafka_topic":"t","kafka_partition":0},"offset":null}]}
           500 Failed to alter consumer group offsets for connector out either because its tasks haven't stopped completely yet or the connector was resumed before the request to alter its offsets could be successfully completed. If the connector is in a stopped state, this operation can be safely retried. If it doesn't eventually succeed, the Connect cluster may need to be restarted to get rid of the zombie sink tasks.
         DELETE
           500 Failed to reset consumer group offsets for connector out either because its tasks haven't stopped completely yet or the connector was resumed before the request to reset its offsets could be successfully completed. If the connector is in a stopped state, this operation can be safely retried. If it doesn't eventually succeed, the Connect cluster may need to be restarted to get rid of the zombie sink tasks.
-    "#]]);
+    "#]],
+    );
     assert_eq!(request("DELETE", &format!("{url}/connectors/twin"), b"").0, 204);
     let offsets = format!("{url}/connectors/out/offsets");
     until("the twin is gone", || request("PATCH", &offsets, back.as_bytes()).0 == 200);

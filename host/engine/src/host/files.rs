@@ -462,6 +462,7 @@ mod tests {
         Files {
             granted: vec![granted("/data/in.txt", false, false), granted("/out", true, true)],
             preopened: HashMap::new(),
+            databases: Default::default(),
             open: HashMap::from([(1, open("/data")), (2, open("/out")), (3, open("/out/sub"))]),
         }
     }

@@ -8,7 +8,7 @@
 use crate::quote;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 use std::collections::BTreeMap;
-use tidegate_sdk::{Error, Position, TopicPartition};
+use tidegate_sdk::{Error, NewOffset, Position, TopicPartition};
 
 #[derive(Debug)]
 pub(super) struct Positions {
@@ -79,12 +79,23 @@ impl Positions {
             .map(drop)
     }
 
+    /// Forgets how far a partition is written.
+    fn forget(&self, connection: &Connection, topic: &str, partition: u32) -> rusqlite::Result<()> {
+        connection
+            .prepare_cached(&format!("DELETE FROM {} WHERE connector = ? AND topic = ? AND partition = ?", self.table))?
+            .execute((&self.connector, topic, partition))
+            .map(drop)
+    }
+
     /// Sets offsets as an operator wants them.
-    pub(super) fn alter(&self, connection: &Connection, offsets: &[Position]) -> rusqlite::Result<()> {
+    pub(super) fn alter(&self, connection: &Connection, offsets: &[NewOffset]) -> rusqlite::Result<()> {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         self.make_table(&transaction)?;
-        for Position { topic, partition, next_offset } in offsets {
-            self.store(&transaction, topic, *partition, i64::try_from(*next_offset).unwrap_or(i64::MAX))?;
+        for NewOffset { topic, partition, next_offset } in offsets {
+            match next_offset {
+                Some(next) => self.store(&transaction, topic, *partition, i64::try_from(*next).unwrap_or(i64::MAX))?,
+                None => self.forget(&transaction, topic, *partition)?,
+            }
         }
         transaction.commit()
     }

@@ -67,6 +67,7 @@ fn check(strategy: Option<&str>, lines: [[usize; 2]; 3], expected: &Expect) {
             config.insert("consumer.override.partition.assignment.strategy".to_owned(), strategy.to_owned());
         }
         let spec = TaskSpec {
+            generation: 1,
             run: run(task),
             kind: ConnectorKind::Sink,
             config: config.clone(),
