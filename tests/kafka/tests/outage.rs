@@ -91,7 +91,7 @@ fn a_broker_that_is_gone_for_a_while_fails_no_task_and_loses_nothing() -> Result
         std::thread::sleep(Duration::from_millis(500));
     }
     let log = process.output();
-    assert!(log.contains("read again from what is committed"), "the impatient source gave up waiting:\n{log}");
+    assert!(log.contains("the source goes back to what is committed"), "the impatient source gave up waiting:\n{log}");
 
     let _broker = embedded_at(dir.path(), &address)?;
     feed(written..written + 100)?;
