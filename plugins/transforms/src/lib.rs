@@ -17,6 +17,7 @@ mod insert_header;
 mod mask_field;
 mod regex_router;
 mod replace_field;
+mod restore_dead_letter;
 mod set_schema_metadata;
 mod timestamp_converter;
 mod timestamp_router;
@@ -47,6 +48,7 @@ use mask_field::MaskField;
 use record_is_tombstone::RecordIsTombstone;
 use regex_router::RegexRouter;
 use replace_field::ReplaceField;
+use restore_dead_letter::RestoreDeadLetter;
 use set_schema_metadata::SetSchemaMetadata;
 use side::{OnKey, OnValue};
 use tidegate_java_regex as java_regex;
@@ -79,6 +81,7 @@ tidegate_sdk::export! {
         RegexRouter,
         ReplaceField<OnKey>,
         ReplaceField<OnValue>,
+        RestoreDeadLetter,
         SetSchemaMetadata<OnKey>,
         SetSchemaMetadata<OnValue>,
         TimestampConverter<OnKey>,
