@@ -154,6 +154,13 @@ impl Admin {
         self.finish(native::end_offsets(&self.client, partitions, committed, timeout))
     }
 
+    /// The names of all groups the principal may see, sorted: those without members too, as long as they have offsets.
+    pub fn list_groups(&self, timeout: Duration) -> Result<Vec<String>, KafkaError> {
+        let mut groups = self.finish(native::group_names(&self.client, timeout))?;
+        groups.sort_unstable();
+        Ok(groups)
+    }
+
     /// All offsets the group has committed; none for a group that is not there.
     pub fn group_offsets(&self, group: &str, timeout: Duration) -> Result<Vec<PartitionOffset>, KafkaError> {
         self.finish(native::group_offsets(&self.client, group, timeout))

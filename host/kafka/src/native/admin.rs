@@ -349,6 +349,30 @@ unsafe fn group_result(
     Ok(offsets)
 }
 
+pub(crate) fn group_names(client: &Arc<Client>, timeout: Duration) -> Result<Vec<String>, KafkaError> {
+    let what = "listing consumer groups";
+    let op = Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS;
+    let event = request(client, what, op, timeout, None, |rk, options, queue| {
+        // SAFETY: everything is live during the call, which copies what it needs.
+        unsafe { sys::rd_kafka_ListConsumerGroups(rk, options, queue) }
+    })?;
+    let (mut count, mut error_count) = (0, 0);
+    // SAFETY: the event is live and the answer to this kind of request; its results live with it, names are NUL-terminated.
+    unsafe {
+        let result = sys::rd_kafka_event_ListConsumerGroups_result(event.raw());
+        let errors = sys::rd_kafka_ListConsumerGroups_result_errors(result, &mut error_count);
+        if let Some(&error) = elements(errors, error_count).first() {
+            let code = Code(sys::rd_kafka_error_code(error) as i32);
+            return Err(KafkaError::from_code(what, code, lower_first(&owned_text(sys::rd_kafka_error_string(error)))));
+        }
+        let listed = sys::rd_kafka_ListConsumerGroups_result_valid(result, &mut count);
+        Ok(elements(listed, count)
+            .iter()
+            .map(|&group| owned_text(sys::rd_kafka_ConsumerGroupListing_group_id(group)))
+            .collect())
+    }
+}
+
 pub(crate) fn group_offsets(
     client: &Arc<Client>,
     group: &str,

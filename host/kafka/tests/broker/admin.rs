@@ -63,11 +63,13 @@ fn offsets_of_a_group_are_set_read_and_deleted() {
         let mut read = admin.group_offsets(&group, PATIENCE).unwrap();
         read.sort();
         assert_eq!(read, offsets);
+        assert!(admin.list_groups(PATIENCE).unwrap().contains(&group), "without members it is there all the same");
         admin.delete_group_offsets(&group, &partitions[..1], PATIENCE).unwrap();
         assert_eq!(admin.group_offsets(&group, PATIENCE).unwrap(), offsets[1..]);
         admin.delete_group(&group, PATIENCE).unwrap();
         admin.delete_group(&group, PATIENCE).unwrap();
         assert_eq!(admin.group_offsets(&group, PATIENCE).unwrap(), []);
+        assert!(!admin.list_groups(PATIENCE).unwrap().contains(&group));
     });
 }
 
