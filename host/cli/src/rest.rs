@@ -51,6 +51,17 @@ impl Rest {
         self.send(self.request(method, path), what).await
     }
 
+    /// An answer that is text for people or other programs.
+    pub(crate) async fn text(&self, path: &[&str], what: &str) -> Result<String, Failure> {
+        let response = self.request(Method::GET, path).send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let body = response_bytes(response).await?;
+        match status.is_success() {
+            true => Ok(String::from_utf8_lossy(&body).into_owned()),
+            false => Err(Failure::new(what).detail(format_args!("the server answered {status}: {}", shown(&body)))),
+        }
+    }
+
     /// The answer to a JSON document.
     pub(crate) async fn send_json(
         &self,

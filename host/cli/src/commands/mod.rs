@@ -4,6 +4,7 @@ pub(crate) mod broker;
 pub(crate) mod connector;
 pub(crate) mod demo;
 pub(crate) mod dev;
+pub(crate) mod dlq;
 pub(crate) mod plugin;
 pub(crate) mod standalone;
 pub(crate) mod r#try;
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     /// Look after the connectors of a running worker.
     #[command(subcommand)]
     Connector(connector::Command),
+    /// See what is in a dead letter queue, and replay it.
+    #[command(subcommand)]
+    Dlq(dlq::Command),
 }
 
 impl Command {
@@ -47,6 +51,8 @@ impl Command {
             Command::Dev(_) => "info,tidegate_kafka::client=error",
             Command::Demo(_) => "warn,tidegate_kafka::client=error",
             Command::Try(_) | Command::Plugin(_) | Command::Connector(_) => "warn",
+            // What is wrong with Kafka they say themselves.
+            Command::Dlq(_) => "warn,tidegate_kafka::client=error",
         }
     }
 
@@ -60,6 +66,7 @@ impl Command {
             Command::Try(command) => command.run().await,
             Command::Plugin(command) => command.run().await,
             Command::Connector(command) => command.run().await,
+            Command::Dlq(command) => command.run().await,
         }
     }
 }

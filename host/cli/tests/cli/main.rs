@@ -6,6 +6,7 @@
 mod bad_input;
 mod demo;
 mod dev;
+mod dlq;
 mod offsets;
 mod plugin;
 mod process;
