@@ -9,7 +9,7 @@ use tidegate_config::Problem;
 use tidegate_config::worker::WorkerConfig;
 use tidegate_engine::Engine;
 use tidegate_herder::{
-    Config, ConnectorKey, ConnectorKind, ConnectorSpec, Failure, OffsetsChange, OffsetsChanged, OffsetsError,
+    Config, ConnectorKey, ConnectorKind, ConnectorSpec, Failure, Instance, OffsetsChange, OffsetsChanged, OffsetsError,
     OffsetsSpec, PartitionOffset, Refusal, Reporter, RunId, TaskHost, TaskSpec, ValidateRequest, Validated,
 };
 use tokio::task::JoinHandle;
@@ -132,6 +132,9 @@ impl Worker {
     fn remove(&self, run: &RunId) -> Option<Run> {
         let mut runs = self.runs();
         let removed = runs.remove(run)?;
+        if let Instance::Task(task) = run.subject.instance {
+            self.shared.metrics.ended(&run.subject.connector.name, task);
+        }
         self.forget_unless_run(&runs, &run.subject.connector);
         Some(removed)
     }

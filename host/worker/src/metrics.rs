@@ -99,6 +99,12 @@ const COUNTERS: &[Counter] = &[
         of: |task| &task.made,
     },
     Counter {
+        name: "tidegate_task_records_given_back_total",
+        help: "Records read and not delivered when the task was rewound or ended: they are read again.",
+        kind: None,
+        of: |task| &task.given_back,
+    },
+    Counter {
         name: "tidegate_task_bytes_total",
         help: "Bytes of keys and values read.",
         kind: None,
@@ -112,7 +118,8 @@ const COUNTERS: &[Counter] = &[
     },
 ];
 
-/// The numbers of one task, from its first start on.
+/// The numbers of one task, from its first start on. At rest they add up: what was read, or made of what was read,
+/// was written, filtered, skipped or given back.
 #[derive(Debug, Default)]
 pub struct TaskMetrics {
     read: AtomicU64,
@@ -125,6 +132,7 @@ pub struct TaskMetrics {
     logged: AtomicU64,
     dead_lettered: AtomicU64,
     letters_refused: AtomicU64,
+    given_back: AtomicU64,
     bytes: AtomicU64,
     recycled: AtomicU64,
     plugin: Mutex<BTreeMap<String, PluginNumber>>,
@@ -243,6 +251,13 @@ impl TaskMetrics {
         self.transactions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was read and is nowhere yet is read again: after a rewind, and when a run has ended.
+    pub(crate) fn give_back(&self) {
+        let settled = [&self.written, &self.filtered, &self.skipped, &self.given_back];
+        let settled: u64 = settled.iter().map(|counter| counter.load(Relaxed)).sum();
+        self.given_back.fetch_add((self.read.load(Relaxed) + self.made.load(Relaxed)).saturating_sub(settled), Relaxed);
+    }
+
     /// Where the task's records have gone so far.
     pub fn totals(&self) -> Totals {
         Totals {
@@ -291,6 +306,13 @@ impl Metrics {
     /// The numbers of a task, new or from its earlier runs.
     pub(crate) fn task(&self, id: TaskId, kind: TaskKind) -> Arc<TaskMetrics> {
         self.lock().entry(id).or_insert_with(|| (kind, Arc::default())).1.clone()
+    }
+
+    /// A run of a task has ended; see [`TaskMetrics::give_back`].
+    pub(crate) fn ended(&self, connector: &str, task: u32) {
+        if let Some((_, task)) = self.lock().get(&TaskId { connector: connector.to_owned(), task }) {
+            task.give_back();
+        }
     }
 
     /// Forgets a connector.
@@ -384,12 +406,14 @@ mod tests {
         task.read(3, 30);
         task.written(2);
         task.filtered(1);
+        task.give_back();
         task.add("pages read", 2.0);
         let text = metrics.render();
         for line in [
             r#"kafka_connect_source_task_metrics_source_record_poll_total{connector="a \"b\"",task="0"} 3"#,
             r#"kafka_connect_source_task_metrics_source_record_write_total{connector="a \"b\"",task="0"} 2"#,
             r#"tidegate_task_records_filtered_total{connector="a \"b\"",task="0"} 1"#,
+            r#"tidegate_task_records_given_back_total{connector="a \"b\"",task="0"} 0"#,
             r#"tidegate_plugin_pages_read{connector="a \"b\"",task="0"} 2"#,
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
@@ -410,6 +434,20 @@ mod tests {
             );
             assert!(text.contains(&line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_a_run_had_in_hand_when_it_ended_is_given_back_once() {
+        let metrics = Metrics::default();
+        let task = metrics.task(TaskId { connector: "c".into(), task: 0 }, TaskKind::Sink);
+        task.read(10, 0);
+        task.written(6);
+        task.skipped(1);
+        for _ in 0..2 {
+            metrics.ended("c", 0);
+            assert_eq!(task.given_back.load(Relaxed), 3);
+        }
+        metrics.ended("c", 7);
     }
 
     #[test]

@@ -42,6 +42,8 @@ impl SinkTask {
 
     /// Reads on from these offsets.
     pub(super) fn seek(&mut self, targets: &[PartitionOffset]) -> Step<()> {
+        // What is in hand is dropped, and comes again.
+        self.metrics.give_back();
         if targets.is_empty() {
             return Ok(());
         }

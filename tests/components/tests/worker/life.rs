@@ -32,6 +32,7 @@ pub(crate) struct Life {
     pub(crate) engine: Engine,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) worker: Worker,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Life {
@@ -50,15 +51,16 @@ impl Life {
         ];
         settings.extend(more);
         let (config, _) = WorkerConfig::check(Mode::Standalone, &settings.into_iter().collect(), "/").unwrap();
+        let metrics = Arc::new(Metrics::default());
         let worker = Worker::new(WorkerParts {
             config,
             directory: "/".to_owned(),
             engine: engine.clone(),
             catalog: catalog.clone(),
             offsets: OffsetStore::in_file(&offsets).unwrap(),
-            metrics: Arc::new(Metrics::default()),
+            metrics: metrics.clone(),
         });
-        Life { engine, catalog, worker }
+        Life { engine, catalog, worker, metrics }
     }
 }
 
