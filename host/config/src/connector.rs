@@ -656,13 +656,13 @@ pub fn connector_definition<'d>(settings: &Settings, lookup: &Lookup<'d>) -> Res
 fn read(settings: &Settings, definition: &Definition, validation: &Validation) -> ConnectorConfig {
     let text = |key: &str| validation.text(key).unwrap_or_default().to_owned();
     // A plugin's own key of that name means what the plugin says.
-    let ours = |key: &str| {
-        let is_of_plugin = definition.keys.iter().any(|own| own.name == key);
-        validation.text(key).filter(|_| !is_of_plugin).map(str::to_owned)
-    };
+    // A key that the plugin has itself means what the plugin says, and nothing here.
+    let is_of_plugin = |key: &str| definition.keys.iter().any(|own| own.name == key);
+    let ours = |key: &str| validation.text(key).filter(|_| !is_of_plugin(key)).map(str::to_owned);
     let flag = |key: &str| validation.flag(key).unwrap_or_default();
     let unsigned = |key: &str| validation.number(key).and_then(|number| u64::try_from(number).ok());
     let small = |key: &str| unsigned(key).and_then(|number| u32::try_from(number).ok());
+    let our_number = |key: &str| unsigned(key).filter(|_| !is_of_plugin(key));
     let direction = match definition.kind {
         Kind::Sink => Direction::Sink(SinkConfig {
             topics: match validation.list("topics") {
@@ -722,10 +722,10 @@ fn read(settings: &Settings, definition: &Definition, validation: &Validation) -
             call_cpu_max_ms: unsigned("sandbox.call.cpu.max.ms"),
             call_max_ms: unsigned("sandbox.call.max.ms"),
         },
-        batch_size: small("batch.size"),
-        linger_ms: unsigned("linger.ms"),
-        poll_interval_ms: unsigned("poll.interval.ms"),
-        offset_flush_interval_ms: unsigned("offset.flush.interval.ms"),
+        batch_size: our_number("batch.size").and_then(|records| u32::try_from(records).ok()),
+        linger_ms: our_number("linger.ms"),
+        poll_interval_ms: our_number("poll.interval.ms"),
+        offset_flush_interval_ms: our_number("offset.flush.interval.ms"),
         restart: flag("tasks.restart.enable").then(|| RestartConfig {
             attempts_max: small("tasks.restart.max.attempts"),
             delay_ms: unsigned("tasks.restart.delay.ms").unwrap_or(1),
@@ -839,7 +839,7 @@ mod tests {
     #[test]
     fn the_least_that_works_has_connects_defaults() {
         let config = right(&[]);
-        assert_eq!((config.name.as_str(), config.tasks_max, config.batch_size), ("c", 1, Some(2_000)));
+        assert_eq!((config.name.as_str(), config.tasks_max, config.batch_size), ("c", 1, None));
         assert_eq!((config.key_converter.is_none(), config.chain.is_empty()), (true, true));
         assert!(config.restart_on_reload && config.tasks_max_enforce && !config.errors.tolerate_all);
         assert_eq!(config.errors.retry_timeout_ms, Some(0));
@@ -908,6 +908,16 @@ mod tests {
             [step("b", filter, Some("p"), true, &[]), step("a", "HoistField$Value", None, false, &[("field", "line")])]
         );
         assert_eq!(config.predicates[0].settings.get("pattern"), Some("x.*"));
+    }
+
+    #[test]
+    fn a_key_of_ours_that_the_plugin_has_too_is_the_plugins() {
+        let keys = [("batch.size", "7"), ("poll.interval.ms", "5"), ("offset.flush.interval.ms", "9")];
+        let config = right(&keys);
+        assert_eq!((config.batch_size, config.poll_interval_ms), (None, Some(5)), "the source has a batch.size");
+        assert_eq!(config.original.get("batch.size"), Some("7"), "the plugin is given it");
+        let sink = right(&[&SINK[..], &keys, &[("topics", "t")]].concat());
+        assert_eq!((sink.batch_size, sink.offset_flush_interval_ms), (Some(7), Some(9)));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A worker with real guests, without the control plane: what its catalog keeps, and what its tasks do when things fail.
 
 mod catalog;
+mod counters;
+mod keys;
 mod life;
 mod rebalance;
 mod sink;
