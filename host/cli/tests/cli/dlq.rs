@@ -166,7 +166,8 @@ fn dead_letters_are_replayed_once_whatever_is_chosen() {
     expect![[r#"
         1 dead letter of "orders-dead" replayed
           1 to "repaired"
-        exit 0"#]].assert_eq(&replay(&["--yes", "--again", "--limit", "1"]));
+        exit 0"#]]
+    .assert_eq(&replay(&["--yes", "--again", "--limit", "1"]));
     assert_eq!(stage.show("repaired").len(), 3);
 }
 

@@ -12,6 +12,7 @@ mod plugin;
 mod process;
 mod readmes;
 mod rest;
+mod restart;
 mod standalone;
 mod r#try;
 mod uploads;
