@@ -655,7 +655,6 @@ pub fn connector_definition<'d>(settings: &Settings, lookup: &Lookup<'d>) -> Res
 /// Takes values out of a validation that has no errors.
 fn read(settings: &Settings, definition: &Definition, validation: &Validation) -> ConnectorConfig {
     let text = |key: &str| validation.text(key).unwrap_or_default().to_owned();
-    // A plugin's own key of that name means what the plugin says.
     // A key that the plugin has itself means what the plugin says, and nothing here.
     let is_of_plugin = |key: &str| definition.keys.iter().any(|own| own.name == key);
     let ours = |key: &str| validation.text(key).filter(|_| !is_of_plugin(key)).map(str::to_owned);

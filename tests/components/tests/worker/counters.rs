@@ -1,5 +1,5 @@
 //! Every record that a task reads ends somewhere, and a counter says where: read = written + filtered + skipped + given
-//! back. Records too large, filtered, broken, refused; a Kafka that does not answer.
+//! back (and what transforms make of one record counts as read). Records too large, filtered, broken, refused; a Kafka that does not answer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
