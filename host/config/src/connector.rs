@@ -149,6 +149,10 @@ pub enum TransactionBoundary {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkConfig {
     pub topics: Topics,
+    /// Whether the target keeps the positions, so that each record is written once.
+    pub exactly_once: bool,
+    /// How many puts may be under way at once, each in an instance that has some of the partitions for itself.
+    pub lanes: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -437,6 +441,10 @@ fn field_keys() -> Vec<Key> {
     ]
 }
 
+const GUARANTEE: &str = "delivery.guarantee";
+const EXACTLY_ONCE: &str = "exactly_once";
+const LANES: &str = "max.concurrent.requests";
+
 /// The keys that we add to every connector of a kind.
 pub fn own_keys(kind: Kind) -> Vec<Key> {
     let mut keys = sandbox_limit_keys();
@@ -444,9 +452,21 @@ pub fn own_keys(kind: Kind) -> Vec<Key> {
         keys.extend(dead_letter_keys());
         keys.extend(field_keys());
     }
+    if kind == Kind::Sink {
+        keys.extend([
+            string(GUARANTEE)
+                .default("at_least_once")
+                .one_of(&["at_least_once", EXACTLY_ONCE])
+                .doc("What a sink promises: at_least_once, or exactly_once by positions that its target keeps."),
+            int(LANES)
+                .default("1")
+                .between(1, 64)
+                .doc("Puts that may be under way at once; each partition keeps its order."),
+        ]);
+    }
     keys.extend([
         int("batch.size").at_least(1).doc("Records in a batch at most."),
-        long("linger.ms").at_least(0).doc("How long a sink waits for a batch to fill."),
+        long("linger.ms").between(0, 300_000).doc("How long a sink waits for a batch to fill; not set: it does not."),
         long("poll.interval.ms").at_least(0).doc("Pause between polls of a source that had nothing."),
         long("offset.flush.interval.ms")
             .at_least(1)
@@ -510,7 +530,10 @@ pub fn validate(settings: &Settings, definition: &Definition, lookup: &Lookup<'_
     check_classes(settings, lookup, &mut validation);
     check_steps(settings, &mut validation);
     match definition.kind {
-        Kind::Sink => check_topics(settings, &mut validation),
+        Kind::Sink => {
+            check_topics(settings, &mut validation);
+            check_promises(definition, &mut validation);
+        }
         _ => topic_creation::check(settings, &mut validation),
     }
     validation
@@ -585,6 +608,24 @@ fn check_topics(settings: &Settings, validation: &mut Validation) {
             topics.join(",")
         );
         validation.refuse(Problem::new("topics", message));
+    }
+}
+
+/// What the operator asks for is what the plugin can do.
+fn check_promises(definition: &Definition, validation: &mut Validation) {
+    let asks_for = |key: &str| definition.keys.iter().all(|own| own.name != key);
+    let can = definition.capabilities;
+    if asks_for(GUARANTEE) && validation.text(GUARANTEE) == Some(EXACTLY_ONCE) && !can.exactly_once {
+        let message = format!(
+            "{GUARANTEE}: \"{}\" keeps no positions in its target, so that it cannot deliver exactly once",
+            definition.name
+        );
+        validation.refuse(Problem::new(GUARANTEE, message));
+    }
+    if asks_for(LANES) && validation.number(LANES).is_some_and(|lanes| lanes > 1) && !can.concurrent_puts {
+        let message =
+            format!("{LANES}: \"{}\" does not say that several instances of it may write at once", definition.name);
+        validation.refuse(Problem::new(LANES, message));
     }
 }
 
@@ -668,6 +709,8 @@ fn read(settings: &Settings, definition: &Definition, validation: &Validation) -
                 [] => Topics::Matching(text("topics.regex")),
                 topics => Topics::Named(topics.to_vec()),
             },
+            exactly_once: text(GUARANTEE) == EXACTLY_ONCE,
+            lanes: small(LANES).unwrap_or(1),
         }),
         _ => Direction::Source(SourceConfig {
             exactly_once_required: text("exactly.once.support").eq_ignore_ascii_case("required"),
@@ -761,6 +804,7 @@ fn predicates(settings: &Settings) -> Vec<PredicateConfig> {
 mod tests {
     use super::*;
     use crate::class::Catalog;
+    use crate::definition::Capabilities;
     use crate::key::{path_read, path_write};
     use expect_test::{Expect, expect};
     use proptest::prelude::*;
@@ -778,6 +822,11 @@ mod tests {
             Definition::new(Kind::Sink, "FileStreamSink")
                 .alias(format!("{file}SinkConnector"))
                 .key(path_write("file").high()),
+            Definition::new(Kind::Sink, "AbleSink").capabilities(Capabilities {
+                exactly_once: true,
+                concurrent_puts: true,
+                ..Capabilities::default()
+            }),
             Definition::new(Kind::Transform, "HoistField")
                 .alias(format!("{TRANSFORMS}.HoistField$Key"))
                 .alias(format!("{TRANSFORMS}.HoistField$Value"))
@@ -936,6 +985,28 @@ mod tests {
         };
         assert_eq!(of(&[("topics", "a, b")]), Topics::Named(vec!["a".into(), "b".into()]));
         assert_eq!(of(&[("topics.regex", "a.*")]), Topics::Matching("a.*".into()));
+    }
+
+    #[test]
+    fn a_sink_promises_what_its_plugin_can_do_and_no_more() {
+        let ask = |sink: &'static str, asked: &[(&str, &str)]| {
+            let changes = [("topic", "-"), ("topics", "t"), ("connector.class", sink)];
+            with(&[&changes, asked].concat(), ConnectorConfig::check)
+        };
+        let asked = [("delivery.guarantee", "exactly_once"), ("max.concurrent.requests", "4")];
+        let refused = ask("FileStreamSink", &asked).unwrap_err();
+        let messages: Vec<_> = refused.problems.iter().map(|problem| problem.message.as_str()).collect();
+        expect![[r#"
+            delivery.guarantee: "FileStreamSink" keeps no positions in its target, so that it cannot deliver exactly once
+            max.concurrent.requests: "FileStreamSink" does not say that several instances of it may write at once"#]]
+        .assert_eq(&messages.join("\n"));
+        let promises = |sink: &'static str, asked: &[(&str, &str)]| match ask(sink, asked).unwrap().direction {
+            Direction::Sink(sink) => (sink.exactly_once, sink.lanes),
+            other => panic!("not a sink: {other:?}"),
+        };
+        assert_eq!(promises("AbleSink", &asked), (true, 4));
+        assert_eq!(promises("FileStreamSink", &[]), (false, 1));
+        assert!(ask("AbleSink", &[("max.concurrent.requests", "0")]).is_err());
     }
 
     #[test]

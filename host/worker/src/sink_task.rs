@@ -1,14 +1,19 @@
 //! A sink task: records from Kafka through converters and chain into a guest.
 //!
 //! The task is one thread that owns the consumer. It reads and transforms the next batch while the guest, on the engine's
-//! threads, delivers the one before; librdkafka fetches ahead meanwhile. One batch is under way at a time, so order is
-//! kept, and everything that concerns offsets first waits for it ("settles"). Where that leads elsewhere than forward, as
-//! after a lost connection, the consumer is rewound, and whoever has a batch in hand drops it ([`Flow::Rewound`]): it is
-//! read again.
+//! threads, delivers the one before; librdkafka fetches ahead meanwhile. One batch is under way at a time in a lane, of
+//! which there is one unless asked for more (`lanes.rs`), so order is kept, and everything that concerns offsets first waits
+//! for it ("settles"). Where that leads elsewhere than forward, as after a lost connection, the consumer is rewound, and
+//! whoever has a batch in hand drops it ([`Flow::Rewound`]): it is read again.
+//!
+//! Where the target keeps the positions (`delivery.guarantee=exactly_once`), reading starts where `open` says, whenever a
+//! guest takes partitions over. A dead letter is safe before the guest is given anything that comes after its record: the
+//! position it stores would pass the record for good.
 
 mod convert;
 mod delivery;
 mod group;
+mod lanes;
 mod positions;
 mod recovery;
 
@@ -39,6 +44,7 @@ use crate::policy::Backoff;
 use crate::shared::Shared;
 use crate::sink_task::convert::{fill, kafka_partitions, kafka_positions, positions_after};
 use crate::sink_task::delivery::{Delivered, Put, Records, UnderWay, letter};
+use crate::sink_task::lanes::Lane;
 use crate::sink_task::positions::Positions;
 
 /// Records in a batch where nobody says otherwise, if they are small; a batch of large ones is full at 512 KiB.
@@ -101,11 +107,8 @@ struct SinkTask {
     plan: ConnectorPlan,
     guest_config: tidegate_engine::Config,
     instance: InstanceSpec,
-    /// None while it delivers, and when it is lost.
-    guest: Option<SinkInstance>,
-    /// Why the guest has to be replaced by one that connects anew.
-    lost: Option<CallError>,
-    under_way: Option<UnderWay>,
+    /// At least one.
+    lanes: Vec<Lane>,
     conversion: Conversion,
     chain: Chain,
     errors: Errors,
@@ -117,13 +120,17 @@ struct SinkTask {
     runtime: Handle,
     metrics: Arc<TaskMetrics>,
     batch_records: usize,
+    /// How long a batch may wait to be filled.
+    linger: Duration,
+    /// Whether the target keeps the positions.
+    exactly_once: bool,
     is_paused: bool,
     positions: Positions,
     /// What the guest does not want to be read.
     paused_by_guest: BTreeSet<(String, i32)>,
     flush_interval: Duration,
     commit_at: Instant,
-    called_at: Instant,
+    polled_at: Instant,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
@@ -171,9 +178,18 @@ impl SinkTask {
             .instances
             .spec(&owner, &bound.component, &bound.definition, &task_settings, plan.config.sandbox, hooks)
             .map_err(Failure::invalid)?;
-        let mut guest = SinkInstance::new(&bound.component.plugin, &instance).await.map_err(|error| failure(&error))?;
+        let (exactly_once, lane_count) = match &plan.config.direction {
+            Direction::Sink(sink) => (sink.exactly_once, sink.lanes.max(1)),
+            Direction::Source(_) => (false, 1),
+        };
         let guest_config = guest_config(&task_settings);
-        guest.start(&guest_config).await.map_err(|error| failure(&error))?;
+        let mut lanes = Vec::new();
+        for _ in 0..lane_count {
+            let guest = SinkInstance::new(&bound.component.plugin, &instance).await;
+            let mut guest = guest.map_err(|error| failure(&error))?;
+            guest.start(&guest_config).await.map_err(|error| failure(&error))?;
+            lanes.push(Lane::new(guest, Instant::now()));
+        }
 
         let (client, translated) = shared
             .consumer(&plan.config.original, &format!("connect-{}", key.name), &format!("connector-consumer-{name}"))
@@ -190,14 +206,14 @@ impl SinkTask {
             batch_records: asked.unwrap_or(BATCH_RECORDS).clamp(1, batch_records_max()),
             workspace: Some(Workspace::default()),
             writer: BatchWriter::new(encoding, encoding),
-            guest: Some(guest),
-            lost: None,
-            under_way: None,
+            lanes,
+            linger: Duration::from_millis(plan.config.linger_ms.unwrap_or(0)),
+            exactly_once,
             is_paused: spec.target == tidegate_herder::Target::Paused,
             positions: Positions::default(),
             paused_by_guest: BTreeSet::new(),
             commit_at: now + flush_interval,
-            called_at: now,
+            polled_at: now,
             stop: None,
             shared,
             name,
@@ -243,12 +259,17 @@ impl SinkTask {
     fn turn(&mut self) -> Step<()> {
         self.obey()?;
         self.recover()?;
-        match self.consumer.poll(self.batch_records, POLL_WAIT)? {
-            Polled::Records(batch) if batch.is_empty() => drop(self.settle(Patience::Endless)?),
-            Polled::Records(batch) => self.deliver(batch)?,
-            Polled::Rebalance(rebalance) => self.rebalance(rebalance)?,
-            Polled::EndOfPartition { .. } => {}
-            Polled::Trouble(error) => tracing::warn!(task = self.name, "{error}"),
+        if self.is_direct() {
+            match self.consumer.poll(self.batch_records, POLL_WAIT)? {
+                Polled::Records(batch) if batch.is_empty() => drop(self.settle(Patience::Endless)?),
+                Polled::Records(batch) => {
+                    self.note_read(&batch);
+                    self.deliver(0, batch)?;
+                }
+                other => self.hear(other)?,
+            }
+        } else {
+            self.gather()?;
         }
         for result in self.consumer.take_commit_results() {
             if let Err(error) = result {
@@ -262,10 +283,30 @@ impl SinkTask {
             self.commit(false)?;
             self.recover()?;
         }
-        if !self.is_paused && !self.positions.is_empty() && now.duration_since(self.called_at) >= TICK {
-            self.settle(Patience::Endless)?;
-            let tick = self.empty_batch()?;
-            self.put(tick, Vec::new(), None)?;
+        if !self.is_paused {
+            self.tick(now)?;
+        }
+        Ok(())
+    }
+
+    /// What the consumer brings besides records.
+    fn hear(&mut self, polled: Polled) -> Step<()> {
+        match polled {
+            Polled::Rebalance(rebalance) => self.rebalance(rebalance)?,
+            Polled::Trouble(error) => tracing::warn!(task = self.name, "{error}"),
+            Polled::Records(_) | Polled::EndOfPartition { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Calls the guests that have had nothing to do for a while.
+    fn tick(&mut self, now: Instant) -> Step<()> {
+        for lane in 0..self.lanes.len() {
+            let Lane { guest, called_at, .. } = &self.lanes[lane];
+            if guest.is_some() && self.lanes[lane].has_any() && now.duration_since(*called_at) >= TICK {
+                let tick = self.empty_batch()?;
+                self.put(lane, tick, Vec::new(), None)?;
+            }
         }
         Ok(())
     }
@@ -318,9 +359,8 @@ impl SinkTask {
         }
     }
 
-    /// Decodes and transforms a batch while the one before is delivered, then hands it over.
-    fn deliver(&mut self, batch: MessageBatch) -> Step<()> {
-        self.note_read(&batch);
+    /// Decodes and transforms a batch while the one before is delivered, then hands it over. Rewound: it was not.
+    fn deliver(&mut self, lane: usize, batch: MessageBatch) -> Step<Flow> {
         let positions = positions_after(&batch);
         let workspace = self.workspace.take().unwrap_or_default();
         let mut view = self.conversion.view(workspace);
@@ -341,13 +381,16 @@ impl SinkTask {
         self.writer.clear();
         let rows = view.write_batch(&rows, key, value, &self.schemas.lock(), &mut self.writer);
         let dropped = (0..view.len()).filter(|&record| view.is_dropped(record)).count();
-        if self.settle(Patience::Endless)? == Flow::Rewound || self.renew()? == Flow::Rewound {
+        if self.settle_lane(lane, Patience::Endless)? == Flow::Rewound || self.renew(lane)? == Flow::Rewound {
             self.workspace = Some(view.into_workspace());
-            return Ok(());
+            return Ok(Flow::Rewound);
         }
         // Only now, when the batch is sure to go on: it would be judged again after a rewind.
         let judged = self.errors.judge(&view, self.chain.culprits(), |record| letter(batch.get(record)));
         self.runtime.block_on(self.control.unless_killed(judged))??;
+        if self.exactly_once {
+            self.runtime.block_on(self.control.unless_killed(self.errors.settle()))??;
+        }
         self.metrics.read(batch.len(), bytes);
         self.metrics.filtered(dropped);
         self.metrics.made(view.surplus());
@@ -355,24 +398,23 @@ impl SinkTask {
         self.workspace = Some(view.into_workspace());
         if rows.is_empty() {
             self.positions.accept(&positions);
-            return Ok(());
+            return Ok(Flow::On);
         }
         let payload = self.finish_batch()?;
-        self.put(payload, positions, Some(Records { messages: batch, rows, taken: 0 }))
+        self.put(lane, payload, positions, Some(Records { messages: batch, rows, taken: 0 }))?;
+        Ok(Flow::On)
     }
 
     /// Transforms made more records of a batch than the guest can be given at once: from now on batches are smaller.
-    fn read_again_in_parts(&mut self, records: usize) -> Step<()> {
+    fn read_again_in_parts(&mut self, records: usize) -> Step<Flow> {
         self.batch_records = (records / 2).max(1);
         tracing::info!(
             task = self.name,
             records = self.batch_records,
             "batches are read in parts, as transforms make more of them"
         );
-        if self.settle(Patience::Endless)? == Flow::On {
-            self.seek(&self.positions.rewind())?;
-        }
-        Ok(())
+        self.rewind()?;
+        Ok(Flow::Rewound)
     }
 
     fn encodings(&self) -> (batch::Encoding, batch::Encoding) {
@@ -395,23 +437,56 @@ impl SinkTask {
     }
 
     /// Lets the guest deliver a batch on the engine's threads.
-    fn put(&mut self, batch: Payload, positions: Vec<PartitionOffset>, records: Option<Records>) -> Step<()> {
-        let guest = self.guest.take().ok_or_else(|| Failure::fatal("the plugin instance is gone"))?;
+    fn put(
+        &mut self,
+        lane: usize,
+        batch: Payload,
+        positions: Vec<PartitionOffset>,
+        records: Option<Records>,
+    ) -> Step<()> {
+        let lane = &mut self.lanes[lane];
+        let guest = lane.guest.take().ok_or_else(|| Failure::fatal("the plugin instance is gone"))?;
         let put = Put::begin(&self.shared.engine, guest, batch);
-        self.called_at = Instant::now();
-        self.under_way = Some(UnderWay { put, positions, records });
+        lane.called_at = Instant::now();
+        lane.under_way = Some(UnderWay { put, positions, records });
         Ok(())
     }
 
-    /// Waits for the batch that is under way. Rewound: it was not taken as a whole, and is read again.
+    /// Waits for what is under way in every lane. Rewound: something was not taken as a whole, and is read again.
     fn settle(&mut self, patience: Patience) -> Step<Flow> {
+        let mut flow = Flow::On;
+        for lane in 0..self.lanes.len() {
+            if self.settle_lane(lane, patience)? == Flow::Rewound {
+                flow = Flow::Rewound;
+            }
+        }
+        if patience == Patience::Once {
+            for lane in &mut self.lanes {
+                if lane.drop_waiting() {
+                    flow = Flow::Rewound;
+                }
+            }
+        }
+        Ok(flow)
+    }
+
+    /// Drops everything that was read and not accepted, and reads it again.
+    fn rewind(&mut self) -> Step<()> {
+        // What another lane is about to accept must not be read again.
+        self.settle(Patience::Once)?;
+        self.seek(&self.positions.rewind())
+    }
+
+    /// Waits for the batch that is under way in a lane. Rewound: it was not taken as a whole, and is read again.
+    fn settle_lane(&mut self, lane: usize, patience: Patience) -> Step<Flow> {
         let mut backoff = Backoff::default();
-        while let Some(UnderWay { mut put, positions, mut records }) = self.under_way.take() {
+        while let Some(UnderWay { mut put, positions, mut records }) = self.lanes[lane].under_way.take() {
             let done = self.runtime.block_on(self.control.unless_killed(&mut put))?;
             let Delivered { mut guest, batch, answer } =
                 done.map_err(|error| Failure::fatal(format!("delivering a batch crashed: {error}")))?;
             let requests = guest.take_requests();
-            self.guest = Some(guest);
+            self.lanes[lane].guest = Some(guest);
+            let mut at_once = false;
             let (batch, after, message) = match answer {
                 Ok(outcome) => {
                     let refused = self.refuse(&outcome, records.as_ref())?;
@@ -429,11 +504,13 @@ impl SinkTask {
                         records.taken += taken;
                     }
                     self.metrics.written(taken.saturating_sub(refused));
+                    // It stopped at a record that it refused, and has no reason to wait.
+                    at_once = refused > 0 && outcome.retry_after_ms == 0;
                     (rest, Duration::from_millis(outcome.retry_after_ms.into()), "not everything was taken".to_owned())
                 }
                 Err(CallError::Retriable { message, after }) => (batch, after, message),
                 Err(error @ CallError::ConnectionLost(_)) => {
-                    self.lose(error);
+                    self.lose(lane, error);
                     if patience == Patience::Endless {
                         self.recover()?;
                     }
@@ -441,18 +518,21 @@ impl SinkTask {
                 }
                 Err(error) => return Err(failure(&error).into()),
             };
-            tracing::warn!(task = self.name, "a batch is delivered again: {message}");
-            self.metrics.retried();
+            if !at_once {
+                tracing::warn!(task = self.name, "a batch is delivered again: {message}");
+                self.metrics.retried();
+            }
             let mut flow = self.heed(requests)?;
             match patience {
                 Patience::Once => flow = Flow::Rewound,
+                Patience::Endless if at_once => {}
                 Patience::Endless => {
                     if self.back_off(&mut backoff, after)? == Flow::Rewound {
                         flow = Flow::Rewound;
                     }
                 }
             }
-            if self.lost.is_some() {
+            if self.lanes[lane].lost.is_some() {
                 // A command or a rebalance during the wait found it gone.
                 self.recover()?;
                 return Ok(Flow::Rewound);
@@ -460,11 +540,11 @@ impl SinkTask {
             if flow == Flow::Rewound {
                 // What the guest did not take is read again.
                 if patience == Patience::Endless {
-                    self.seek(&self.positions.rewind())?;
+                    self.rewind()?;
                 }
                 return Ok(Flow::Rewound);
             }
-            self.put(batch, positions, records)?;
+            self.put(lane, batch, positions, records)?;
         }
         Ok(Flow::On)
     }
@@ -476,7 +556,11 @@ impl SinkTask {
             .rejected
             .iter()
             .filter_map(|rejection| Some((rejection.message.as_str(), records.letter(rejection.index)?)));
-        let judged = self.errors.refused(refused);
+        let exactly_once = self.exactly_once;
+        let judged = async {
+            self.errors.refused(refused).await?;
+            if exactly_once { self.errors.settle().await } else { Ok(()) }
+        };
         self.runtime.block_on(self.control.unless_killed(judged))??;
         Ok(outcome.rejected.len())
     }
@@ -498,9 +582,8 @@ impl SinkTask {
                     self.read_on()?;
                 }
                 SinkRequest::Seek(positions) => {
-                    let targets = kafka_positions(&positions);
-                    self.positions.set(&targets);
-                    self.seek(&targets)?;
+                    self.positions.set(&kafka_positions(&positions));
+                    self.rewind()?;
                     flow = Flow::Rewound;
                 }
                 SinkRequest::Commit => self.commit_at = Instant::now(),
@@ -516,21 +599,22 @@ impl SinkTask {
             return Ok(());
         }
         self.runtime.block_on(self.control.unless_killed(self.errors.settle()))??;
-        let Some(mut guest) = self.guest.take() else { return Ok(()) };
-        let answer = self.runtime.block_on(self.control.unless_killed(guest.pre_commit()))?;
-        let requests = guest.take_requests();
-        self.guest = Some(guest);
-        match answer {
-            Ok(None) => self.positions.all_durable(),
-            Ok(Some(positions)) => self.positions.durable(&kafka_positions(&positions)),
-            Err(CallError::Retriable { message, .. }) => {
-                tracing::warn!(task = self.name, "offsets are not committed now: {message}");
+        let mut requests = Vec::new();
+        for index in 0..self.lanes.len() {
+            let Some(mut guest) = self.lanes[index].guest.take() else { continue };
+            let answer = self.runtime.block_on(self.control.unless_killed(guest.pre_commit()))?;
+            requests.extend(guest.take_requests());
+            let lane = &mut self.lanes[index];
+            lane.guest = Some(guest);
+            match answer {
+                Ok(None) => self.positions.all_durable(|topic, partition| lane.has(topic, partition)),
+                Ok(Some(positions)) => self.positions.durable(&kafka_positions(&positions)),
+                Err(CallError::Retriable { message, .. }) => {
+                    tracing::warn!(task = self.name, "offsets are not committed now: {message}");
+                }
+                Err(error @ CallError::ConnectionLost(_)) => self.lose(index, error),
+                Err(error) => return Err(failure(&error).into()),
             }
-            Err(error @ CallError::ConnectionLost(_)) => {
-                self.lose(error);
-                return Ok(());
-            }
-            Err(error) => return Err(failure(&error).into()),
         }
         let moved = self.positions.to_commit();
         let sent = match wait {
@@ -551,7 +635,8 @@ impl SinkTask {
         self.commit(true)?;
         let assignment = self.consumer.assignment()?;
         self.close_partitions(&assignment)?;
-        if let Some(mut guest) = self.guest.take() {
+        for lane in 0..self.lanes.len() {
+            let Some(mut guest) = self.lanes[lane].guest.take() else { continue };
             let stopped = self.runtime.block_on(self.control.unless_killed(guest.stop()))?;
             stopped.map_err(|error| failure(&error))?;
         }

@@ -7,6 +7,7 @@ mod bad_input;
 mod demo;
 mod dev;
 mod dlq;
+mod exactly_once;
 mod offsets;
 mod plugin;
 mod process;

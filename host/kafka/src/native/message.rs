@@ -1,5 +1,6 @@
 //! A batch of consumed records, borrowed from librdkafka's fetch buffers until it is dropped.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -59,6 +60,44 @@ impl MessageBatch {
         self.messages.is_empty()
     }
 
+    /// About how many bytes of keys and values a batch has at most.
+    pub const BYTES: usize = BATCH_BYTES;
+
+    /// Bytes of keys and values.
+    pub fn bytes(&self) -> usize {
+        self.bytes_from(0)
+    }
+
+    /// Adds the records of a batch that was fetched later by the same consumer.
+    pub fn append(&mut self, mut later: MessageBatch) {
+        self.messages.append(&mut later.messages);
+    }
+
+    /// Takes the first records out: at most `max`, and no more than fit into [`MessageBatch::BYTES`], but at least one if
+    /// there is one.
+    pub fn take_front(&mut self, max: usize) -> MessageBatch {
+        let (mut count, mut bytes) = (0, 0);
+        while count < max.min(self.messages.len()) && (count == 0 || bytes < BATCH_BYTES) {
+            bytes += self.bytes_of(count);
+            count += 1;
+        }
+        let messages = self.messages.drain(..count).collect();
+        MessageBatch { messages, _client: Arc::clone(&self._client) }
+    }
+
+    /// Cuts the batch into one for each part that `part_of(topic, partition)` names, in order within each.
+    pub fn split(mut self, part_of: impl Fn(&str, i32) -> usize) -> BTreeMap<usize, MessageBatch> {
+        let runs: Vec<(usize, usize)> =
+            self.runs().map(|run| (part_of(run.topic, run.partition), run.range.len())).collect();
+        let mut parts = BTreeMap::new();
+        let mut messages = std::mem::take(&mut self.messages).into_iter();
+        for (part, count) in runs {
+            let empty = || MessageBatch { messages: Vec::new(), _client: Arc::clone(&self._client) };
+            parts.entry(part).or_insert_with(empty).messages.extend(messages.by_ref().take(count));
+        }
+        parts
+    }
+
     /// The record at `index`.
     ///
     /// # Panics
@@ -108,9 +147,14 @@ impl MessageBatch {
 
     /// Bytes of keys and values from a record on.
     fn bytes_from(&self, start: usize) -> usize {
+        (start..self.messages.len()).map(|index| self.bytes_of(index)).sum()
+    }
+
+    /// Bytes of the key and the value of one record.
+    fn bytes_of(&self, index: usize) -> usize {
+        let raw = self.messages[index].as_ptr();
         // SAFETY: the batch's own messages are live; lengths are plain fields.
-        let size = |raw: &NonNull<sys::rd_kafka_message_t>| unsafe { (*raw.as_ptr()).len + (*raw.as_ptr()).key_len };
-        self.messages[start..].iter().map(size).sum()
+        unsafe { (*raw).len + (*raw).key_len }
     }
 
     /// Returns how many entries came, notices included.

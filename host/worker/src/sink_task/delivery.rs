@@ -49,14 +49,32 @@ pub(super) struct Delivered {
 }
 
 /// A put on the engine's threads. Dropping it drops the call, so that nothing is written behind a successor's back.
-pub(super) struct Put(JoinHandle<Delivered>);
+pub(super) struct Put {
+    call: JoinHandle<Delivered>,
+    /// What came back and was not taken yet.
+    done: Option<Result<Delivered, JoinError>>,
+}
 
 impl Put {
     pub(super) fn begin(engine: &Engine, mut guest: SinkInstance, batch: Payload) -> Put {
-        Put(engine.spawn(async move {
+        let call = engine.spawn(async move {
             let answer = guest.put(&batch).await;
             Delivered { guest, batch, answer }
-        }))
+        });
+        Put { call, done: None }
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_done(&self) -> bool {
+        self.done.is_some() || self.call.is_finished()
+    }
+
+    /// Ready when it has ended; may be asked again.
+    pub(super) fn poll_done(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.done.is_none() {
+            self.done = Some(std::task::ready!(Pin::new(&mut self.call).poll(context)));
+        }
+        Poll::Ready(())
     }
 }
 
@@ -64,13 +82,16 @@ impl Future for Put {
     type Output = Result<Delivered, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context)
+        match (self.poll_done(context), self.done.take()) {
+            (Poll::Ready(()), Some(done)) => Poll::Ready(done),
+            _ => Poll::Pending,
+        }
     }
 }
 
 impl Drop for Put {
     fn drop(&mut self) {
-        self.0.abort();
+        self.call.abort();
     }
 }
 

@@ -1,21 +1,38 @@
 //! Partitions that come to a sink task and go.
 
-use tidegate_engine::CallError;
 use tidegate_kafka::{PartitionOffset, Rebalance, RebalanceKind, StartOffset, TopicPartition};
 
 use super::convert::{guest_partitions, kafka_positions};
-use super::{Flow, Patience, SinkTask, Step};
+use super::{Flow, Patience, SinkTask, Step, lanes};
 use crate::connector::failure;
 
 impl SinkTask {
-    /// Tells the guest about partitions that come; answers where the target says they go on.
-    pub(super) fn open(&mut self, partitions: &[TopicPartition]) -> Step<Result<Vec<PartitionOffset>, CallError>> {
-        let Some(mut guest) = self.guest.take() else { return Ok(Ok(Vec::new())) };
-        let opened = self.runtime.block_on(self.control.unless_killed(guest.open(&guest_partitions(partitions))))?;
-        let requests = guest.take_requests();
-        self.guest = Some(guest);
-        self.heed(requests)?;
-        Ok(opened.map(|positions| kafka_positions(&positions)))
+    /// Tells the guests about partitions that come; answers where the target says they go on. A guest that cannot open
+    /// them is lost.
+    fn open(&mut self, partitions: &[TopicPartition]) -> Step<Vec<PartitionOffset>> {
+        let mut positions = Vec::new();
+        for lane in 0..self.lanes.len() {
+            let mine = self.share_of(lane, partitions);
+            if mine.is_empty() {
+                continue;
+            }
+            let Some(mut guest) = self.lanes[lane].guest.take() else { continue };
+            let opened = self.runtime.block_on(self.control.unless_killed(guest.open(&mine)))?;
+            let requests = guest.take_requests();
+            self.lanes[lane].guest = Some(guest);
+            self.heed(requests)?;
+            match opened {
+                Ok(opened) => positions.extend(kafka_positions(&opened)),
+                Err(error) => self.lose(lane, error),
+            }
+        }
+        Ok(positions)
+    }
+
+    /// Those of the partitions that are a lane's.
+    fn share_of(&self, lane: usize, partitions: &[TopicPartition]) -> Vec<tidegate_engine::TopicPartition> {
+        let is_mine = |at: &&TopicPartition| self.lanes[lane].has(&at.topic, at.partition);
+        guest_partitions(&partitions.iter().filter(is_mine).cloned().collect::<Vec<_>>())
     }
 
     pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Step<()> {
@@ -29,14 +46,11 @@ impl SinkTask {
         let flow = self.settle(Patience::Once)?;
         match rebalance.kind() {
             RebalanceKind::Assigned => {
-                partitions.iter().for_each(|at| self.positions.assign(at));
-                let opened = match self.open(&partitions)? {
-                    Ok(opened) => opened,
-                    Err(error) => {
-                        self.lose(error);
-                        Vec::new()
-                    }
-                };
+                for at in &partitions {
+                    self.positions.assign(at);
+                    lanes::assign(&mut self.lanes, at);
+                }
+                let opened = self.open(&partitions)?;
                 self.positions.set(&opened);
                 self.consumer.accept_from(rebalance, |topic, partition| {
                     let named = opened.iter().find(|at| at.topic == topic && at.partition == partition)?;
@@ -57,25 +71,30 @@ impl SinkTask {
                 self.consumer.accept(rebalance)?;
             }
         }
-        if self.lost.is_some() {
+        if self.lanes.iter().any(|lane| lane.lost.is_some()) {
             self.recover()
         } else if flow == Flow::Rewound {
-            self.seek(&self.positions.rewind())
+            self.rewind()
         } else {
             Ok(())
         }
     }
 
     pub(super) fn close_partitions(&mut self, partitions: &[TopicPartition]) -> Step<()> {
+        for lane in 0..self.lanes.len() {
+            let mine = self.share_of(lane, partitions);
+            if mine.is_empty() {
+                continue;
+            }
+            let Some(mut guest) = self.lanes[lane].guest.take() else { continue };
+            let closed = self.runtime.block_on(self.control.unless_killed(guest.close(&mine)))?;
+            self.lanes[lane].guest = Some(guest);
+            closed.map_err(|error| failure(&error))?;
+        }
         for at in partitions {
             self.positions.revoke(at);
+            lanes::revoke(&mut self.lanes, at);
             self.paused_by_guest.remove(&(at.topic.clone(), at.partition));
-        }
-        if let Some(mut guest) = self.guest.take() {
-            let closed =
-                self.runtime.block_on(self.control.unless_killed(guest.close(&guest_partitions(partitions))))?;
-            self.guest = Some(guest);
-            closed.map_err(|error| failure(&error))?;
         }
         Ok(())
     }

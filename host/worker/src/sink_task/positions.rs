@@ -21,10 +21,6 @@ struct Position {
 }
 
 impl Positions {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// A partition is ours from now on.
     pub(super) fn assign(&mut self, at: &TopicPartition) {
         self.0.insert(key(at), Position::default());
@@ -60,9 +56,9 @@ impl Positions {
         }
     }
 
-    /// Everything that was accepted is durable.
-    pub(super) fn all_durable(&mut self) {
-        for position in self.0.values_mut() {
+    /// Everything that was accepted of these partitions is durable.
+    pub(super) fn all_durable(&mut self, of: impl Fn(&str, i32) -> bool) {
+        for (_, position) in self.0.iter_mut().filter(|((topic, partition), _)| of(topic, *partition)) {
             position.durable = position.accepted.or(position.durable);
         }
     }
@@ -108,17 +104,15 @@ impl Positions {
         self.0.iter().filter_map(|(key, at)| Some(offset(key, at.accepted.or(at.durable)?))).collect()
     }
 
-    /// A new guest took over, and the target says it has everything before the offsets of `opened`. Answers where reading
-    /// goes on, and whether that is elsewhere than the guest before it stood.
-    pub(super) fn restart(&mut self, opened: &[PartitionOffset]) -> (Vec<PartitionOffset>, bool) {
+    /// A new guest took these partitions over, and the target says it has everything before the offsets of `opened`.
+    /// Answers whether reading goes on elsewhere than the guest before it stood.
+    pub(super) fn restart(&mut self, opened: &[PartitionOffset], of: impl Fn(&str, i32) -> bool) -> bool {
         let before = self.rewind();
-        for position in self.0.values_mut() {
+        for (_, position) in self.0.iter_mut().filter(|((topic, partition), _)| of(topic, *partition)) {
             position.accepted = position.accepted.and(position.durable);
         }
         self.set(opened);
-        let targets = self.rewind();
-        let moved = targets != before;
-        (targets, moved)
+        self.rewind() != before
     }
 
     fn of(&mut self, topic: &str, partition: i32) -> Option<&mut Position> {
@@ -162,7 +156,7 @@ mod tests {
                 "accept" => none(|| positions.accept(&offsets)),
                 "set" => none(|| positions.set(&offsets)),
                 "durable" => none(|| positions.durable(&offsets)),
-                "all-durable" => none(|| positions.all_durable()),
+                "all-durable" => none(|| positions.all_durable(|_, _| true)),
                 "commit" => {
                     let moved = positions.to_commit();
                     positions.committed(&moved);
@@ -171,8 +165,8 @@ mod tests {
                 "lost" => none(|| positions.nothing_committed()),
                 "rewind" => Some(shown(&positions.rewind())),
                 "restart" => {
-                    let (targets, moved) = positions.restart(&offsets);
-                    Some(format!("{}{}", shown(&targets), if moved { ", elsewhere" } else { "" }))
+                    let moved = positions.restart(&offsets, |_, _| true);
+                    Some(format!("{}{}", shown(&positions.rewind()), if moved { ", elsewhere" } else { "" }))
                 }
                 other => panic!("unknown word {other}"),
             };

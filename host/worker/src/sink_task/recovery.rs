@@ -6,7 +6,8 @@ use tidegate_engine::{CallError, SinkInstance};
 use tidegate_kafka::{PartitionOffset, Polled};
 
 use super::convert::{guest_partitions, kafka_positions};
-use super::{Flow, KAFKA_TIMEOUT, POLL_WAIT, SinkTask, Step};
+use super::lanes::Lane;
+use super::{Flow, KAFKA_TIMEOUT, POLL_WAIT, Patience, SinkTask, Step};
 use crate::connector::failure;
 use crate::policy::Backoff;
 
@@ -58,16 +59,19 @@ impl SinkTask {
     }
 
     /// The guest has to be replaced; [`SinkTask::recover`] does so.
-    pub(super) fn lose(&mut self, error: CallError) {
-        self.guest = None;
-        self.lost = Some(error);
+    pub(super) fn lose(&mut self, lane: usize, error: CallError) {
+        self.lanes[lane].guest = None;
+        self.lanes[lane].lost = Some(error);
     }
 
     /// Where the connection to the target is lost: a new guest, as soon as one can be had, is given everything that is
     /// not durable.
     pub(super) fn recover(&mut self) -> Step<()> {
         let mut backoff = Backoff::default();
-        while let Some(lost) = self.lost.take() {
+        let first = |lanes: &mut Vec<Lane>| {
+            lanes.iter_mut().enumerate().find_map(|(index, lane)| Some((index, lane.lost.take()?)))
+        };
+        while let Some((lane, lost)) = first(&mut self.lanes) {
             let after = match &lost {
                 CallError::Retriable { after, .. } => *after,
                 CallError::ConnectionLost(_) | CallError::Unavailable(_) => Duration::ZERO,
@@ -76,22 +80,35 @@ impl SinkTask {
             tracing::warn!(task = self.name, "the target is connected to again: {lost}");
             self.metrics.retried();
             self.back_off(&mut backoff, after)?;
-            match self.new_guest()? {
+            match self.new_guest(lane)? {
                 Ok((guest, opened)) => {
-                    self.guest = Some(guest);
-                    let (targets, _) = self.positions.restart(&opened);
-                    self.seek(&targets)?;
+                    self.take_over(lane, guest, &opened);
+                    self.rewind()?;
                 }
-                Err(error) => self.lost = Some(error),
+                Err(error) => self.lanes[lane].lost = Some(error),
             }
         }
         Ok(())
     }
 
-    /// Makes a guest that has all partitions of the task, and answers where the target says each goes on.
-    pub(super) fn new_guest(&mut self) -> Step<Result<(SinkInstance, Vec<PartitionOffset>), CallError>> {
+    /// A lane goes on with a new guest. Answers whether its partitions go on elsewhere than the old one stood.
+    fn take_over(&mut self, lane: usize, guest: SinkInstance, opened: &[PartitionOffset]) -> bool {
+        let lane = &mut self.lanes[lane];
+        lane.guest = Some(guest);
+        self.positions.restart(opened, |topic, partition| lane.has(topic, partition))
+    }
+
+    /// The partitions of a lane.
+    fn partitions_of(&self, lane: usize) -> Step<Vec<tidegate_engine::TopicPartition>> {
+        let mut partitions = self.consumer.assignment()?;
+        partitions.retain(|at| self.lanes[lane].has(&at.topic, at.partition));
+        Ok(guest_partitions(&partitions))
+    }
+
+    /// Makes a guest that has all partitions of a lane, and answers where the target says each goes on.
+    fn new_guest(&mut self, lane: usize) -> Step<Result<(SinkInstance, Vec<PartitionOffset>), CallError>> {
         let plugin = &self.plan.connector.component.plugin;
-        let partitions = guest_partitions(&self.consumer.assignment()?);
+        let partitions = self.partitions_of(lane)?;
         let made = self.runtime.block_on(self.control.unless_killed(async {
             let mut guest = SinkInstance::new(plugin, &self.instance).await?;
             guest.start(&self.guest_config).await?;
@@ -103,16 +120,20 @@ impl SinkTask {
 
     /// Replaces a guest that has grown, after it has made durable what it holds. What it could not, the next one is given
     /// again.
-    pub(super) fn renew(&mut self) -> Step<Flow> {
-        let Some(reason) = self.guest.as_ref().and_then(SinkInstance::wants_recycling) else { return Ok(Flow::On) };
+    pub(super) fn renew(&mut self, lane: usize) -> Step<Flow> {
+        let guest = self.lanes[lane].guest.as_ref();
+        let Some(reason) = guest.and_then(SinkInstance::wants_recycling) else { return Ok(Flow::On) };
+        if self.settle(Patience::Endless)? == Flow::Rewound {
+            return Ok(Flow::Rewound);
+        }
         tracing::info!(task = self.name, ?reason, "the plugin instance is replaced");
         self.commit(true)?;
-        if self.lost.is_some() {
+        if self.lanes.iter().any(|lane| lane.lost.is_some()) {
             self.recover()?;
             return Ok(Flow::Rewound);
         }
-        let partitions = guest_partitions(&self.consumer.assignment()?);
-        if let Some(mut old) = self.guest.take() {
+        let partitions = self.partitions_of(lane)?;
+        if let Some(mut old) = self.lanes[lane].guest.take() {
             // How it takes its leave changes nothing: what is not durable comes again.
             let parting = async {
                 let _ = old.close(&partitions).await;
@@ -121,17 +142,15 @@ impl SinkTask {
             self.runtime.block_on(self.control.unless_killed(parting))?;
         }
         self.metrics.recycled();
-        match self.new_guest()? {
+        match self.new_guest(lane)? {
             Ok((guest, opened)) => {
-                self.guest = Some(guest);
-                let (targets, moved) = self.positions.restart(&opened);
-                if !moved {
+                if !self.take_over(lane, guest, &opened) {
                     return Ok(Flow::On);
                 }
-                self.seek(&targets)?;
+                self.rewind()?;
             }
             Err(error) => {
-                self.lost = Some(error);
+                self.lanes[lane].lost = Some(error);
                 self.recover()?;
             }
         }

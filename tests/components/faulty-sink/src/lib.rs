@@ -7,6 +7,7 @@
 //! If asked to, it writes down which partitions come and go.
 
 use std::io::Write;
+use std::time::Duration;
 
 use tidegate_sdk::{
     Config, Definition, Encoding, Error, Key, Outcome, Position, Result, SinkBatch, SinkTask, TopicPartition,
@@ -58,6 +59,7 @@ impl SinkTask for FaultySink {
     fn definition() -> Definition {
         Definition::sink("FaultySink")
             .encoding(Encoding::Text)
+            .concurrent_puts()
             .key(Key::path_write("file").doc("What the target has."))
             .key(Key::path_write("script").doc("What is to happen."))
             .key(Key::path_write("moves").doc("Which partitions come and go."))
@@ -122,4 +124,42 @@ impl SinkTask for FaultySink {
     }
 }
 
-tidegate_sdk::export! { sinks: [FaultySink] }
+/// A target that takes its time: each put writes `+`, waits, and writes its values and `-`.
+struct SlowSink {
+    file: String,
+    delay: Duration,
+}
+
+impl SlowSink {
+    fn write(&self, text: &str) -> Result<()> {
+        let mut file = std::fs::File::options().append(true).create(true).open(&self.file).map_err(Error::fatal)?;
+        file.write_all(text.as_bytes()).map_err(Error::fatal)
+    }
+}
+
+impl SinkTask for SlowSink {
+    fn definition() -> Definition {
+        Definition::sink("SlowSink")
+            .encoding(Encoding::Text)
+            .concurrent_puts()
+            .key(Key::path_write("file").doc("What the target has."))
+            .key(Key::int("delay.ms").default(20).doc("How long a put takes."))
+    }
+
+    fn start(config: &Config) -> Result<Self> {
+        let delay = Duration::from_millis(config.int("delay.ms")?.unsigned_abs().into());
+        Ok(SlowSink { file: config.string("file")?.to_owned(), delay })
+    }
+
+    fn put(&mut self, batch: &SinkBatch<'_>, _: &mut Outcome) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.write("+\n")?;
+        std::thread::sleep(self.delay);
+        let values = batch.records().map(|record| String::from_utf8_lossy(record.value_bytes().unwrap_or_default()));
+        self.write(&format!("{}\n-\n", values.collect::<Vec<_>>().join(" ")))
+    }
+}
+
+tidegate_sdk::export! { sinks: [FaultySink, SlowSink] }

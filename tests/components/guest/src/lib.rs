@@ -193,6 +193,11 @@ fn act() -> Result<String, String> {
         }
         "remove" => std::fs::remove_file(key("path")).map(|()| "removed".to_owned()).map_err(text),
         "rename" => std::fs::rename(key("path"), key("to")).map(|()| "renamed".to_owned()).map_err(text),
+        "lock" => {
+            let lock = || std::fs::create_dir(key("path"));
+            let again = || lock().map_err(|error| error.kind());
+            Ok(format!("{:?} {:?} {:?} {:?}", again(), again(), std::fs::remove_dir(key("path")).is_ok(), again()))
+        }
         "link" => std::fs::hard_link(key("path"), key("to")).map(|()| "linked".to_owned()).map_err(text),
         "files-many" => {
             let mut open = Vec::new();

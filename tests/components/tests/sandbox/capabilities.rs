@@ -78,6 +78,30 @@ fn a_file_to_write_is_made_under_its_own_name() {
 }
 
 #[test]
+fn a_database_is_granted_with_its_journal_and_its_locks_and_nothing_else_beside_it() {
+    let directory = files();
+    let database = |behaviour: &str| {
+        at(&directory, behaviour).grants(|grants| {
+            let granted = path(&directory.path().join("x.db"));
+            grants.write_paths.push(granted.clone());
+            grants.databases.push(granted);
+        })
+    };
+    database("do=write path={}/x.db").check("written");
+    database("do=write path={}/x.db-journal").check("written");
+    for other in ["x.db-wal", "x.db-shm", "x.db.lock", "x.db-journal2", "in.txt-journal"] {
+        database(&format!("do=write path={{}}/{other}")).run().error.expect(other);
+    }
+    // The lock is the host's: it is held once, can be given back, and nothing of it is on the disk.
+    database("do=lock path={}/x.db.lock").check("Ok(()) Err(AlreadyExists) true Ok(())");
+    assert!(!directory.path().join("x.db.lock").exists());
+    // Without the word "database" in the definition there is neither.
+    at(&directory, "do=write path={}/out.txt").check("written");
+    at(&directory, "do=write path={}/out.txt-journal").check("not permitted");
+    at(&directory, "do=lock path={}/out.txt.lock").check("Err(PermissionDenied)");
+}
+
+#[test]
 fn a_granted_directory_is_used_with_all_below_it() {
     let directory = files();
     at(&directory, "do=list path={}/dir").check("a.txt");

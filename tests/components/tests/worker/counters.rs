@@ -84,6 +84,7 @@ impl Stage {
     fn start(&mut self) {
         self.epoch += 1;
         let spec = TaskSpec {
+            generation: 1,
             run: self.run(),
             kind: self.kind,
             config: self.config.clone(),

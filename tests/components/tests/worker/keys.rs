@@ -47,6 +47,7 @@ fn a_connector_may_commit_its_offsets_more_often_than_its_worker() {
     let plugins = validate(&life, &config).unwrap();
     let run = RunId { subject: ConnectorKey::plain("c").subject(Instance::Task(0)), uid: 0, epoch: 1 };
     let spec = TaskSpec {
+        generation: 1,
         run: run.clone(),
         kind: ConnectorKind::Source,
         config: config.clone(),

@@ -3,6 +3,7 @@
 mod catalog;
 mod counters;
 mod keys;
+mod lanes;
 mod life;
 mod rebalance;
 mod sink;

@@ -19,29 +19,35 @@ pub(crate) fn guest() -> &'static [u8] {
 }
 
 /// A broker, a worker, and one sink task at a time.
-struct Stage {
+pub(crate) struct Stage {
+    pub(crate) class: String,
     directory: tempfile::TempDir,
     broker: RunningBroker,
     life: Life,
     settings: Vec<(&'static str, String)>,
     epoch: u64,
     words: Option<mpsc::Receiver<HostEvent>>,
-    sent: u32,
+    pub(crate) sent: u32,
 }
 
 impl Stage {
-    fn set(script: &str, settings: &[(&'static str, &str)]) -> Stage {
+    pub(crate) fn set(script: &str, settings: &[(&'static str, &str)]) -> Stage {
         let directory = tempfile::tempdir().unwrap();
         let broker = broker(&directory.path().join("broker"));
         let more = [("offset.flush.interval.ms", "30")];
         let life = Life::begin(directory.path(), guest(), &broker.address().to_string(), &more);
         let settings = settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
-        let stage = Stage { directory, broker, life, settings, epoch: 0, words: None, sent: 0 };
+        let class = "FaultySink".to_owned();
+        let stage = Stage { class, directory, broker, life, settings, epoch: 0, words: None, sent: 0 };
         std::fs::write(stage.path("script"), script).unwrap();
         stage
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn bootstrap(&self) -> String {
+        self.broker.address().to_string()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -49,7 +55,7 @@ impl Stage {
         let path = |name| self.path(name).to_str().unwrap().to_owned();
         let mut config: Config = [
             ("name", "faulty".to_owned()),
-            ("connector.class", "FaultySink".to_owned()),
+            ("connector.class", self.class.clone()),
             ("topics", "t".to_owned()),
             ("file", path("out")),
             ("script", path("script")),
@@ -69,7 +75,7 @@ impl Stage {
     }
 
     /// Starts the task as often as its script lets the start fail.
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let begun = Instant::now();
         loop {
             self.epoch += 1;
@@ -96,18 +102,18 @@ impl Stage {
     }
 
     /// What the task failed with, if it has.
-    fn failure(&mut self) -> Option<Failure> {
+    pub(crate) fn failure(&mut self) -> Option<Failure> {
         match self.words.as_mut()?.try_recv().ok()? {
             HostEvent::Failed(_, failure) => Some(failure),
             HostEvent::Reconfigure(_) => None,
         }
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.life.worker.abandon(&self.run());
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.life.engine.handle().block_on(self.life.worker.stop(self.run(), Duration::from_secs(5)));
     }
 
@@ -118,13 +124,18 @@ impl Stage {
     }
 
     fn send_values(&self, values: &[&str]) {
+        self.send_to(&values.iter().map(|value| (0, *value)).collect::<Vec<_>>());
+    }
+
+    /// Sends values to partitions.
+    pub(crate) fn send_to(&self, values: &[(i32, &str)]) {
         let mut producer =
             Producer::open(&ClientSettings::for_producer(&self.broker.address().to_string(), 4 << 20)).unwrap();
         let records: Vec<OutRecord<'_>> = values
             .iter()
-            .map(|value| OutRecord {
+            .map(|(partition, value)| OutRecord {
                 topic: "t",
-                partition: Some(0),
+                partition: Some(*partition),
                 key: None,
                 value: Some(value.as_bytes()),
                 headers: &[],
@@ -163,7 +174,7 @@ impl Stage {
     }
 }
 
-fn numbers(path: &Path) -> Vec<u32> {
+pub(crate) fn numbers(path: &Path) -> Vec<u32> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     // The last line may be half written.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);

@@ -53,7 +53,7 @@ pub(super) async fn replay(queue: Queue, connector: &str, url: &str, yes: bool, 
     }
     let shutdown = Shutdown::listen()?;
     let what = format!("the letters cannot be given to connector \"{connector}\"");
-    rest.post_json(&["connectors"], &json!({ "name": name, "config": config }), &what)
+    rest.send_json(Method::POST, &["connectors"], &json!({ "name": name, "config": config }), &what)
         .await
         .map_err(|failure| failure.hint(format!("if \"{name}\" is left from a replay that was cut off, delete it")))?;
     let topic = plan.queue.topic.clone();
