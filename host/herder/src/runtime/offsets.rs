@@ -24,10 +24,13 @@ const CALLS_MAX: usize = 64;
 pub(super) struct OffsetCalls {
     reads: Vec<Read>,
     changes: Vec<Change>,
-    calls: JoinSet<()>,
+    calls: JoinSet<Answer>,
     /// Whose offsets are being changed, by call.
     changing: HashMap<Id, ConnectorKey>,
 }
+
+/// Tells the caller what came of a call. Done once the call counts as over: what the caller asks for next must not meet it.
+type Answer = Box<dyn FnOnce() + Send>;
 
 /// A read that has not begun.
 struct Read {
@@ -49,15 +52,17 @@ impl OffsetCalls {
 
     /// Ready when a call has ended; never while there is none.
     pub(super) async fn ended(&mut self) {
-        let id = match self.calls.join_next_with_id().await {
-            None => return std::future::pending().await,
-            Some(Ok((id, ()))) => id,
+        match self.calls.join_next_with_id().await {
+            None => std::future::pending().await,
+            Some(Ok((id, answer))) => {
+                self.changing.remove(&id);
+                answer();
+            }
             Some(Err(error)) => {
                 tracing::error!("a call about offsets panicked: {error}");
-                JoinError::id(&error)
+                self.changing.remove(&JoinError::id(&error));
             }
-        };
-        self.changing.remove(&id);
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -110,7 +115,7 @@ impl<H: TaskHost> Runtime<H> {
         let (host, limit) = (Arc::clone(&self.host), self.settings.offsets_timeout);
         self.offset_calls.calls.spawn(async move {
             let read = bounded(limit, host.offsets(of)).await;
-            answer(reply, read);
+            Box::new(move || answer(reply, read)) as Answer
         });
     }
 
@@ -118,7 +123,7 @@ impl<H: TaskHost> Runtime<H> {
         let (host, limit, connector) = (Arc::clone(&self.host), self.settings.offsets_timeout, of.connector.clone());
         let call = self.offset_calls.calls.spawn(async move {
             let changed = bounded(limit, host.change_offsets(of, change)).await;
-            answer(reply, changed);
+            Box::new(move || answer(reply, changed)) as Answer
         });
         self.offset_calls.changing.insert(call.id(), connector);
     }

@@ -1,8 +1,9 @@
 //! A sink whose target fails by script. It appends the values of its records to a file; before each call that has to do
 //! with the target it takes the next word off its script, which is a file as well, so that it outlives the instance.
 //!
-//! Words: `ok`; `lost`, `retry` and `trap` for any call; `part` (a put takes the first half of the batch); `refuse` (the first
-//! record of the batch is refused for good); `grow` (the instance keeps memory until it is to be replaced).
+//! Words: `ok`; `lost`, `retry` and `trap` for any call; and for puts, which any other call leaves on the script: `part` (a put
+//! takes the first half of the batch); `refuse` (the first record of the batch is refused for good); `grow` (the instance
+//! keeps memory until it is to be replaced).
 //!
 //! If asked to, it writes down which partitions come and go.
 
@@ -25,9 +26,12 @@ struct FaultySink {
 }
 
 impl FaultySink {
-    fn next_word(&self) -> Result<String> {
+    fn next_word(&self, is_put: bool) -> Result<String> {
         let script = std::fs::read_to_string(&self.script).map_err(Error::fatal)?;
         let (word, rest) = script.split_once(' ').unwrap_or((&script, ""));
+        if !is_put && matches!(word, "part" | "refuse" | "grow") {
+            return Ok("ok".to_owned());
+        }
         std::fs::write(&self.script, rest).map_err(Error::fatal)?;
         Ok(word.to_owned())
     }
@@ -75,7 +79,7 @@ impl SinkTask for FaultySink {
             grown: Vec::new(),
             moves: config.get("moves").map(str::to_owned),
         };
-        Self::fail(&sink.next_word()?)?;
+        Self::fail(&sink.next_word(false)?)?;
         Ok(sink)
     }
 
@@ -83,7 +87,7 @@ impl SinkTask for FaultySink {
         if batch.is_empty() {
             return Ok(());
         }
-        let word = self.next_word()?;
+        let word = self.next_word(true)?;
         Self::fail(&word)?;
         let mut taken = batch.len();
         let mut refused = 0;
@@ -118,7 +122,7 @@ impl SinkTask for FaultySink {
     }
 
     fn pre_commit(&mut self) -> Result<Option<Vec<Position>>> {
-        Self::fail(&self.next_word()?)?;
+        Self::fail(&self.next_word(false)?)?;
         self.write_held()?;
         Ok(None)
     }

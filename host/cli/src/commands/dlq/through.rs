@@ -217,7 +217,20 @@ mod tests {
         let mut config: Vec<_> = replaying(&known, "c", "c-dlq-replay", "dead").unwrap().into_iter().collect();
         config.sort_by(|a, b| a.0.cmp(&b.0));
         let lines: String = config.iter().map(|(key, value)| format!("{key}={}\n", value.as_str().unwrap())).collect();
-        expect![""].assert_eq(&lines);
+        expect![[r#"
+            connector.class=FileStreamSink
+            errors.log.enable=true
+            errors.tolerance=all
+            file=out.txt
+            name=c-dlq-replay
+            offset.flush.interval.ms=500
+            topics=dead
+            transforms=tidegate-dead-letter,mask
+            transforms.mask.type=MaskField$Value
+            transforms.tidegate-dead-letter.connector=c
+            transforms.tidegate-dead-letter.type=RestoreDeadLetter
+        "#]]
+        .assert_eq(&lines);
     }
 
     #[test]
