@@ -83,8 +83,10 @@ impl DeadLetters {
     ) -> Result<DeadLetters, Failure> {
         let id = |client: &str| format!("connector-dlq-{client}-{connector}-{task}");
         let invalid = |invalid: Invalid| Failure::invalid(crate::host::all_problems(&invalid.problems));
-        let producer =
+        let mut producer =
             shared.producer(&shared.client_settings(Client::Producer, settings), &id("producer")).map_err(invalid)?;
+        // A letter waits as long as it takes: given up, it would fail the task.
+        producer.remove("delivery.timeout.ms");
         let admin = shared.admin(settings, &id("adminclient")).map_err(invalid)?;
         let topic = NewTopic {
             name: queue.topic.clone(),

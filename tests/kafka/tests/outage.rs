@@ -1,5 +1,5 @@
 //! A broker that is away for a while fails no task, and nothing is lost: deliveries wait, or are made again from what was
-//! committed where the settings give them less time.
+//! committed where the settings give them less time; dead letters wait in any case.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use tidegate_kafka_ring::{
 /// Longer than sessions and deliveries last in the impatient pair.
 const OUTAGE: Duration = Duration::from_secs(25);
 
-/// A source and a sink at both ends of a topic.
+/// A source and a sink at both ends of a topic, or of the dead letters of that source.
 struct Pair {
     name: &'static str,
     input: PathBuf,
@@ -24,14 +24,15 @@ struct Pair {
 impl Pair {
     fn create(name: &'static str, dir: &Path, rest: &str, settings: &[(&str, &str)]) -> Result<Pair> {
         let pair = Pair { name, input: dir.join(format!("{name}.in")), output: dir.join(format!("{name}.out")) };
-        let with = |mut config: Value, client: &str| {
-            for (key, value) in settings.iter().filter(|(key, _)| key.starts_with(client)) {
-                config[key] = json!(value);
-            }
+        let (of_sink, of_source): (Vec<_>, Vec<_>) = settings.iter().partition(|(key, _)| key.starts_with("consumer."));
+        let with = |mut config: Value, settings: Vec<&(&str, &str)>| {
+            settings.iter().for_each(|(key, value)| config[key] = json!(value));
             config
         };
-        create(rest, &format!("{name}-source"), with(source(&pair.input, name), "producer."))?;
-        create(rest, &format!("{name}-sink"), with(sink(&pair.output, name), "consumer."))?;
+        let letters = settings.iter().find(|(key, _)| *key == "errors.deadletterqueue.topic.name");
+        let topic = letters.map_or(name, |(_, topic)| *topic);
+        create(rest, &format!("{name}-source"), with(source(&pair.input, name), of_source))?;
+        create(rest, &format!("{name}-sink"), with(sink(&pair.output, topic), of_sink))?;
         Ok(pair)
     }
 
@@ -69,8 +70,21 @@ fn a_broker_that_is_gone_for_a_while_fails_no_task_and_loses_nothing() -> Result
         ("consumer.override.session.timeout.ms", "6000"),
         ("consumer.override.max.poll.interval.ms", "10000"),
     ];
-    let pairs =
-        [Pair::create("patient", dir.path(), &rest, &[])?, Pair::create("impatient", dir.path(), &rest, &impatient)?];
+    // Each line becomes a dead letter, and the sink reads those.
+    let letters = [
+        ("producer.override.delivery.timeout.ms", "5000"),
+        ("errors.tolerance", "all"),
+        ("errors.deadletterqueue.topic.name", "letters-dead"),
+        ("errors.deadletterqueue.topic.replication.factor", "1"),
+        ("transforms", "number"),
+        ("transforms.number.type", "org.apache.kafka.connect.transforms.Cast$Value"),
+        ("transforms.number.spec", "int64"),
+    ];
+    let pairs = [
+        Pair::create("patient", dir.path(), &rest, &[])?,
+        Pair::create("impatient", dir.path(), &rest, &impatient)?,
+        Pair::create("letters", dir.path(), &rest, &letters)?,
+    ];
     let feed =
         |range: std::ops::Range<u32>| pairs.iter().try_for_each(|pair| append(&pair.input, &lines(range.clone())));
     let all = |last: u32, process: &Process| {
