@@ -21,6 +21,12 @@ pub(crate) fn open_to_write(path: &str) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Opens a database that is there, to read.
+pub(crate) fn open_to_read(path: &str) -> Result<Connection, Error> {
+    refuse_wal(path)?;
+    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
 fn open(path: &str, flags: OpenFlags) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .and_then(|connection| {

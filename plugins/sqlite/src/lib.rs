@@ -8,7 +8,9 @@ mod database;
 mod json;
 mod quote;
 mod sink;
+mod source;
 
 pub use sink::SqliteSink;
+pub use source::SqliteSource;
 
-tidegate_sdk::export! { sinks: [SqliteSink] }
+tidegate_sdk::export! { sources: [SqliteSource], sinks: [SqliteSink] }

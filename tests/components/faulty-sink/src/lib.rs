@@ -3,7 +3,8 @@
 //!
 //! Words: `ok`; `lost`, `retry` and `trap` for any call; and for puts, which any other call leaves on the script: `part` (a put
 //! takes the first half of the batch); `refuse` (the first record of the batch is refused for good); `grow` (the instance
-//! keeps memory until it is to be replaced).
+//! keeps memory until it is to be replaced); `back` (asks for the batch's last partition once more from where the batch
+//! began in it); `pause` (pauses the partitions of the batch until the next empty one); `commit` (asks for a commit).
 //!
 //! If asked to, it writes down which partitions come and go.
 
@@ -11,8 +12,13 @@ use std::io::Write;
 use std::time::Duration;
 
 use tidegate_sdk::{
-    Config, Definition, Encoding, Error, Key, Outcome, Position, Result, SinkBatch, SinkTask, TopicPartition,
+    Config, Definition, Encoding, Error, Key, Outcome, Position, RecordRef, Result, SinkBatch, SinkTask, TopicPartition, host,
 };
+
+fn place(record: &RecordRef<'_, '_>) -> TopicPartition {
+    let partition = record.partition().unwrap_or(0).unsigned_abs();
+    TopicPartition { topic: record.topic().to_owned(), partition }
+}
 
 struct FaultySink {
     file: String,
@@ -23,13 +29,14 @@ struct FaultySink {
     grown: Vec<Vec<u8>>,
     /// Where the comings and goings of partitions are written down.
     moves: Option<String>,
+    paused: Vec<TopicPartition>,
 }
 
 impl FaultySink {
     fn next_word(&self, is_put: bool) -> Result<String> {
         let script = std::fs::read_to_string(&self.script).map_err(Error::fatal)?;
         let (word, rest) = script.split_once(' ').unwrap_or((&script, ""));
-        if !is_put && matches!(word, "part" | "refuse" | "grow") {
+        if !is_put && matches!(word, "part" | "refuse" | "grow" | "back" | "pause" | "commit") {
             return Ok("ok".to_owned());
         }
         std::fs::write(&self.script, rest).map_err(Error::fatal)?;
@@ -78,6 +85,7 @@ impl SinkTask for FaultySink {
             held: Vec::new(),
             grown: Vec::new(),
             moves: config.get("moves").map(str::to_owned),
+            paused: Vec::new(),
         };
         Self::fail(&sink.next_word(false)?)?;
         Ok(sink)
@@ -85,7 +93,7 @@ impl SinkTask for FaultySink {
 
     fn put(&mut self, batch: &SinkBatch<'_>, outcome: &mut Outcome) -> Result<()> {
         if batch.is_empty() {
-            return Ok(());
+            return host::resume(&std::mem::take(&mut self.paused));
         }
         let word = self.next_word(true)?;
         Self::fail(&word)?;
@@ -100,6 +108,17 @@ impl SinkTask for FaultySink {
                 outcome.reject(0, "the target does not want it");
                 refused = 1;
             }
+            "back" => {
+                let last = batch.record(batch.len() - 1);
+                let first = batch.records().find(|record| record.partition() == last.partition()).unwrap_or(last);
+                let TopicPartition { topic, partition } = place(&first);
+                host::seek(&[Position { topic, partition, next_offset: first.offset().unwrap_or(0).unsigned_abs() }])?;
+            }
+            "pause" => {
+                self.paused.extend(batch.records().map(|record| place(&record)));
+                host::pause(&self.paused)?;
+            }
+            "commit" => host::request_commit()?,
             "grow" => self.grown.push(vec![1; 14 << 20]),
             _ => {}
         }

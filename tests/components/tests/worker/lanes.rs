@@ -101,7 +101,7 @@ fn more_lanes_deliver_more_at_once_and_each_partition_in_order() {
 fn lanes_lose_nothing_when_their_targets_fail_and_the_task_is_killed() {
     for seed in 0..3 {
         let mut chance = fastrand::Rng::with_seed(seed);
-        let words = ["ok", "ok", "ok", "lost", "retry", "part", "grow"];
+        let words = ["ok", "ok", "ok", "lost", "retry", "part", "grow", "back", "pause", "commit"];
         let script: Vec<&str> = (0..80).map(|_| words[chance.usize(..words.len())]).collect();
         let settings = [("max.concurrent.requests", "3"), ("sandbox.memory.max.bytes", "33554432")];
         let mut stage = stage("FaultySink", &script.join(" "), &settings);
@@ -113,19 +113,61 @@ fn lanes_lose_nothing_when_their_targets_fail_and_the_task_is_killed() {
         }
         std::fs::write(stage.path("script"), "").unwrap();
         stage.start();
-        let begun = Instant::now();
-        let all = |stage: &Stage| {
-            let mut numbers = crate::sink::numbers(&stage.path("out"));
-            numbers.sort_unstable();
-            numbers.dedup();
-            numbers.len() == stage.sent as usize
-        };
-        while !all(&stage) {
-            assert!(begun.elapsed() < DEADLINE, "seed {seed}: {:?}", crate::sink::numbers(&stage.path("out")));
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        eprintln!("seed {seed}");
+        until_all(&mut stage);
         stage.stop();
         check_order(&crate::sink::numbers(&stage.path("out")), stage.sent);
+    }
+}
+
+#[test]
+fn a_guest_that_goes_back_in_one_partition_gets_it_again_and_loses_nothing_of_the_others() {
+    let mut stage =
+        stage("FaultySink", "ok back ok ok back ok commit ok", &[("consumer.override.max.poll.records", "16")]);
+    stage.has_batch_size = false;
+    send(&mut stage, 200);
+    stage.start();
+    until_all(&mut stage);
+    stage.stop();
+    let numbers = crate::sink::numbers(&stage.path("out"));
+    assert!(check_order(&numbers, 200) > 0, "nothing came again: {numbers:?}");
+}
+
+#[test]
+fn a_guest_that_pauses_partitions_gets_them_when_it_resumes_them() {
+    let mut stage = stage("FaultySink", "ok pause ok pause", &[]);
+    send(&mut stage, 200);
+    stage.start();
+    until_all(&mut stage);
+    stage.stop();
+    assert_eq!(check_order(&crate::sink::numbers(&stage.path("out")), 200), 0, "nothing twice");
+}
+
+#[test]
+fn a_batch_is_no_larger_than_the_consumer_is_told() {
+    let mut stage = stage("SlowSink", "", &[("consumer.override.max.poll.records", "5"), ("delay.ms", "0")]);
+    stage.has_batch_size = false;
+    send(&mut stage, 40);
+    stage.start();
+    until_written(&mut stage, 40);
+    stage.stop();
+    let text = std::fs::read_to_string(stage.path("out")).unwrap();
+    assert!(text.lines().all(|line| line.split(' ').count() <= 5), "{text}");
+}
+
+/// Waits until every number has come at least once.
+fn until_all(stage: &mut Stage) {
+    let begun = Instant::now();
+    let missing = |stage: &Stage| {
+        let numbers = crate::sink::numbers(&stage.path("out"));
+        (0..stage.sent).filter(|number| !numbers.contains(number)).count()
+    };
+    while missing(stage) > 0 {
+        assert!(begun.elapsed() < DEADLINE, "{:?}", crate::sink::numbers(&stage.path("out")));
+        if let Some(failure) = stage.failure() {
+            panic!("{}", failure.trace);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

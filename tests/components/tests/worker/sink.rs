@@ -21,6 +21,7 @@ pub(crate) fn guest() -> &'static [u8] {
 /// A broker, a worker, and one sink task at a time.
 pub(crate) struct Stage {
     pub(crate) class: String,
+    pub(crate) has_batch_size: bool,
     directory: tempfile::TempDir,
     broker: RunningBroker,
     life: Life,
@@ -38,7 +39,8 @@ impl Stage {
         let life = Life::begin(directory.path(), guest(), &broker.address().to_string(), &more);
         let settings = settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         let class = "FaultySink".to_owned();
-        let stage = Stage { class, directory, broker, life, settings, epoch: 0, words: None, sent: 0 };
+        let stage =
+            Stage { class, has_batch_size: true, directory, broker, life, settings, epoch: 0, words: None, sent: 0 };
         std::fs::write(stage.path("script"), script).unwrap();
         stage
     }
@@ -66,6 +68,9 @@ impl Stage {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();
+        if !self.has_batch_size {
+            config.remove("batch.size");
+        }
         config.extend(self.settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         config
     }
@@ -319,8 +324,9 @@ fn whatever_fails_and_whenever_it_is_killed_nothing_is_lost() {
     eprintln!("SEED={seed}");
     let mut chance = fastrand::Rng::with_seed(seed);
     for _ in 0..4 {
-        let word =
-            |chance: &mut fastrand::Rng| ["ok", "ok", "ok", "lost", "retry", "part", "grow", "trap"][chance.usize(..8)];
+        let word = |chance: &mut fastrand::Rng| {
+            ["ok", "ok", "ok", "lost", "retry", "part", "grow", "trap", "back", "commit"][chance.usize(..10)]
+        };
         let script: Vec<&str> = (0..60).map(|_| word(&mut chance)).collect();
         let hold = if chance.bool() { "true" } else { "false" };
         let mut stage = Stage::set(&script.join(" "), &[("hold", hold), ("sandbox.memory.max.bytes", "33554432")]);
