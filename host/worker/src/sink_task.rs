@@ -582,7 +582,7 @@ impl SinkTask {
                     self.read_on()?;
                 }
                 SinkRequest::Seek(positions) => {
-                    self.positions.set(&kafka_positions(&positions));
+                    self.positions.seek(&kafka_positions(&positions));
                     self.rewind()?;
                     flow = Flow::Rewound;
                 }

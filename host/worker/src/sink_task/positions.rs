@@ -47,7 +47,17 @@ impl Positions {
         }
     }
 
-    /// Reading goes on from these offsets, whatever came before: the target's own, or what the guest asked for.
+    /// The guest asks to read on from these offsets. What it holds from before them is as durable as it was.
+    pub(super) fn seek(&mut self, next: &[PartitionOffset]) {
+        for at in next {
+            if let Some(position) = self.of(&at.topic, at.partition) {
+                position.accepted = Some(at.offset);
+                position.durable = Some(position.durable.map_or(at.offset, |durable| durable.min(at.offset)));
+            }
+        }
+    }
+
+    /// Reading goes on from these offsets, whatever came before: the target's own.
     pub(super) fn set(&mut self, next: &[PartitionOffset]) {
         for at in next {
             if let Some(position) = self.of(&at.topic, at.partition) {
@@ -154,6 +164,7 @@ mod tests {
                 }
                 "read" => none(|| offsets.iter().for_each(|at| positions.read("t", at.partition, at.offset))),
                 "accept" => none(|| positions.accept(&offsets)),
+                "seek" => none(|| positions.seek(&offsets)),
                 "set" => none(|| positions.set(&offsets)),
                 "durable" => none(|| positions.durable(&offsets)),
                 "all-durable" => none(|| positions.all_durable(|_, _| true)),
@@ -264,6 +275,19 @@ mod tests {
             commit: 0@7
             0: accepted Some(7), durable Some(7), committed Some(7)
         "#]],
+        );
+    }
+
+    #[test]
+    fn what_a_guest_holds_when_it_seeks_is_not_durable_yet() {
+        check(
+            "assign 0; read 0@0; accept 0@5; durable 0@2; seek 0@4; rewind; restart; accept 0@9; all-durable; seek 0@7; commit",
+            expect_test::expect![[r#"
+                rewind: 0@4
+                restart: 0@2, elsewhere
+                commit: 0@7
+                0: accepted Some(7), durable Some(7), committed Some(7)
+            "#]],
         );
     }
 
