@@ -300,7 +300,7 @@ impl<'a> View<'a> {
     }
 
     /// The body of a JSON payload with a schema. Everything in it is checked now, so that reading it later cannot fail.
-    fn typed_body(
+    pub(super) fn typed_body(
         &mut self,
         side: Side,
         text: &[u8],

@@ -11,7 +11,7 @@ use crate::batch::{BatchReader, Datum, Encoding};
 use crate::json::scan::{scalar, skip_space};
 use crate::json::{ShapeId, Slot};
 use crate::schema::Kind;
-use crate::tlv::{Dictionary, NESTING_MAX, Name, Node, Tag, Writer};
+use crate::tlv::{Dictionary, NESTING_MAX, Name, Node, Nodes, Tag, Writer};
 use crate::{Schema, SchemaId, SchemaTable, Value};
 
 impl<'a> View<'a> {
@@ -279,11 +279,31 @@ impl<'a> View<'a> {
                 let name = names.name(name);
                 writer.node(name, tag, self.bytes(record, base, start, end));
             }
+            Source::Payload { base, tag, start, end } => {
+                let name = names.name(name);
+                let open = writer.open(name, tag);
+                copy_children(self.bytes(record, base, start, end), &self.names, writer, names);
+                writer.close(open);
+            }
             source => {
                 let mut node = Vec::new();
                 self.tree(record, source, schema).write_node(name, names.dictionary, &mut node);
                 writer.raw(&node);
             }
+        }
+    }
+}
+
+/// Appends nodes that were checked, with the numbers that their names have in another dictionary.
+fn copy_children(nodes: &[u8], known: &[&str], writer: &mut Writer<'_>, names: &mut NodeNames<'_>) {
+    for node in Nodes::new(nodes) {
+        let name = names.name(node.name.text(known));
+        if node.tag.is_nested() {
+            let open = writer.open(name, node.tag);
+            copy_children(node.payload, known, writer, names);
+            writer.close(open);
+        } else {
+            writer.node(name, node.tag, node.payload);
         }
     }
 }
@@ -338,7 +358,7 @@ fn name_hash(name: &[u8]) -> usize {
     (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize
 }
 
-fn node_source(bytes: &[u8], base: Base, slot: Slot) -> Source {
+pub(super) fn node_source(bytes: &[u8], base: Base, slot: Slot) -> Source {
     let tag = Tag::of(slot.key as u8).unwrap_or(Tag::Null);
     let Some(size) = tag.fixed_size() else {
         return Source::Payload { base, tag, start: slot.start, end: slot.end };

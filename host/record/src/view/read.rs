@@ -387,7 +387,7 @@ fn text(bytes: &[u8]) -> &str {
     simdutf8::basic::from_utf8(bytes).unwrap_or_default()
 }
 
-fn fixed_cell(tag: Tag, bits: u64) -> Cell<'static> {
+pub(super) fn fixed_cell(tag: Tag, bits: u64) -> Cell<'static> {
     match tag {
         Tag::Boolean => Cell::Boolean(bits != 0),
         Tag::Int8 => Cell::Int8(bits as i8),
