@@ -248,17 +248,6 @@ const JVM_ONLY: &[JvmOnly] = &[
     JvmOnly { class: "io.confluent.connect.s3.", what: "Confluent's S3 connector", equivalent: None },
     JvmOnly { class: "io.aiven.kafka.connect.http.", what: "Aiven's HTTP connector", equivalent: None },
     JvmOnly { class: "com.mongodb.kafka.connect.", what: "MongoDB's connector", equivalent: None },
-    JvmOnly { class: "io.confluent.connect.avro.AvroConverter", what: "Confluent's Avro converter", equivalent: None },
-    JvmOnly {
-        class: "io.confluent.connect.protobuf.ProtobufConverter",
-        what: "Confluent's Protobuf converter",
-        equivalent: None,
-    },
-    JvmOnly {
-        class: "io.confluent.connect.json.JsonSchemaConverter",
-        what: "Confluent's JSON Schema converter",
-        equivalent: None,
-    },
     JvmOnly { class: "io.confluent.connect.transforms.", what: "Confluent's transforms", equivalent: None },
 ];
 

@@ -411,6 +411,15 @@ fn store_type(java: &Settings, key: &str, path: &str) -> StoreType {
     }
 }
 
+/// User and password of a login as Java writes it. Errors say nothing of the text.
+pub fn user_and_password(jaas: &str) -> Result<(String, String), &'static str> {
+    let login = Jaas::parse(jaas)?;
+    match (login.option("username"), login.option("password")) {
+        (Some(user), Some(password)) => Ok((user.to_owned(), password.to_owned())),
+        _ => Err("the login module needs the options username and password"),
+    }
+}
+
 /// A login as Java writes it: `org.example.Module required option="value" …;`
 #[derive(Debug, PartialEq, Eq)]
 struct Jaas {
