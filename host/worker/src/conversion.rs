@@ -1,10 +1,13 @@
-//! The converters of one task at work. Those of the host are part of the view; those of plugins are asked here, a batch at
-//! a time: bytes to values before the chain, values to bytes behind it.
+//! The converters of one task at work. Those of the host are part of the view, but for those that ask a schema registry;
+//! these and the ones of plugins are asked here, a batch at a time: bytes to values before the chain, values to bytes
+//! behind it.
 //!
-//! To the view a plugin's converter is one of bytes. What the guest answers takes the place of what it was asked about, and
-//! a record that it cannot convert fails in the stage of its part, like any other.
+//! To the view such a converter is one of bytes. What it answers takes the place of what it was asked about, and a record
+//! that it cannot convert fails in the stage of its part, like any other. What a batch needs of a registry is fetched
+//! before, so that a registry that is away keeps the batch waiting and harms no record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate_config::Encoding as Wanted;
 use tidegate_config::connector::SandboxOverrides;
@@ -15,6 +18,7 @@ use tidegate_record::batch::{BatchReader, BatchWriter, Encoding, batch_from_json
 use tidegate_record::value::JsonOptions;
 use tidegate_record::view::{Converters, Side, Stage, Tree, View, Workspace};
 use tidegate_record::{SchemaId, Value};
+use tidegate_registry::{Reader, Registry, RegistryError, Writer};
 
 use crate::catalog::Component;
 use crate::connector::failure;
@@ -22,19 +26,49 @@ use crate::converters::TaskConverters;
 use crate::instances::{Instances, Owner, TaskSchemas, guest_config};
 use crate::payload;
 use crate::plan::Bound;
+use crate::policy::Backoff;
 
 /// What crosses into a guest at once: as much as an arena can hold.
 const PLACES_MAX: usize = 65_536;
 
 /// A record that could not be converted, in the flags of an answer.
 const FAILED: u8 = 1 << 3;
+/// Longest pause before a schema registry that is away is asked again by a source.
+const REGISTRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// The converters of a task, ready to run.
 pub(crate) struct Conversion {
     pub(crate) converters: Converters,
     json: [JsonOptions; 3],
     guests: Vec<Guest>,
+    registries: Vec<Formatted>,
     schemas: Arc<TaskSchemas>,
+}
+
+/// A part whose format a schema registry knows.
+struct Formatted {
+    stage: Stage,
+    reader: Reader,
+    writer: Writer,
+}
+
+impl Formatted {
+    fn new((part, registry): (Part, Arc<Registry>)) -> Formatted {
+        let (side, stage) = match part {
+            Part::Key => (Side::Key, Stage::KeyConverter),
+            // Headers have no such converters.
+            Part::Value | Part::Header => (Side::Value, Stage::ValueConverter),
+        };
+        Formatted { stage, reader: Reader::new(registry.clone(), side), writer: Writer::new(registry, side) }
+    }
+}
+
+/// What a registry's error means for a batch as a whole.
+fn registry_error(error: RegistryError) -> CallError {
+    match error {
+        RegistryError::Away(message) => CallError::Retriable { message, after: Duration::ZERO },
+        RegistryError::Denied(message) | RegistryError::Refused(message) => CallError::Fatal(message),
+    }
 }
 
 /// A plugin's converter and the part it is for.
@@ -60,13 +94,13 @@ impl Conversion {
     pub(crate) async fn make(
         instances: &Instances,
         owner: &Owner<'_>,
-        converters: &TaskConverters,
+        converters_of: &TaskConverters,
         sandbox: SandboxOverrides,
         hooks: &Hooks,
         schemas: Arc<TaskSchemas>,
     ) -> Result<Conversion, Failure> {
         let mut guests = Vec::new();
-        for (part, bound) in converters.plugins() {
+        for (part, bound) in converters_of.plugins() {
             let Bound { component, definition, settings } = bound;
             let owner = Owner { name: format!("{} {} converter", owner.name, part.converter_type()), ..*owner };
             let spec = instances
@@ -77,10 +111,11 @@ impl Conversion {
             let as_json = definition.encoding == Wanted::Json;
             guests.push(Guest { part, instance, component, spec, config, as_json });
         }
-        let (converters, json) = converters
+        let (converters, json) = converters_of
             .in_view(&mut schemas.lock())
             .map_err(|error| Failure::fatal(format!("the converters cannot be made: {error}")))?;
-        Ok(Conversion { converters, json, guests, schemas })
+        let registries = converters_of.registries().map(Formatted::new).collect();
+        Ok(Conversion { converters, json, guests, registries, schemas })
     }
 
     /// An empty view whose JSON is written as these converters want it.
@@ -89,8 +124,22 @@ impl Conversion {
         View::new(workspace, value).with_options(key, header)
     }
 
-    /// Lets plugins' converters read what Kafka brought. An error concerns the batch as a whole.
+    /// Fetches what a schema registry knows about a batch that Kafka brought. An error concerns the batch as a whole; while
+    /// it is retriable this may be called again.
+    pub(crate) async fn prepare(&mut self, view: &View<'_>) -> Result<(), CallError> {
+        for formatted in &mut self.registries {
+            formatted.reader.prepare(view).await.map_err(registry_error)?;
+        }
+        Ok(())
+    }
+
+    /// Lets converters that are not the view's read what Kafka brought, after [`Conversion::prepare`]. An error concerns the
+    /// batch as a whole.
     pub(crate) async fn read(&mut self, view: &mut View<'_>) -> Result<(), CallError> {
+        for Formatted { stage, reader, .. } in &mut self.registries {
+            let fail = |view: &mut View<'_>, record, message| view.fail_in(record, *stage, message);
+            reader.read(view, &mut self.schemas.lock(), fail);
+        }
         for guest in &mut self.guests {
             for places in guest.places(view).chunks(PLACES_MAX) {
                 let mut batch = BatchWriter::new(Encoding::Raw, Encoding::Raw);
@@ -109,8 +158,21 @@ impl Conversion {
         Ok(())
     }
 
-    /// Lets plugins' converters write what goes to Kafka.
+    /// Lets converters that are not the view's write what goes to Kafka. Waits for a schema registry that is away as long
+    /// as it is.
     pub(crate) async fn write(&mut self, view: &mut View<'_>) -> Result<(), CallError> {
+        for Formatted { stage, writer, .. } in &mut self.registries {
+            let mut backoff = Backoff::default();
+            let schema_of = |id| self.schemas.lock().get(id).cloned();
+            while let Err(error) = writer.prepare(view, schema_of).await {
+                let error = registry_error(error);
+                let CallError::Retriable { message, after } = error else { return Err(error) };
+                tracing::warn!("a batch waits for its schema registry: {message}");
+                tokio::time::sleep(backoff.next(after, REGISTRY_PAUSE_MAX, fastrand::f64())).await;
+            }
+            let fail = |view: &mut View<'_>, record, message| view.fail_in(record, *stage, message);
+            writer.write(view, &self.schemas.lock(), fail);
+        }
         for guest in &mut self.guests {
             for places in guest.places(view).chunks(PLACES_MAX) {
                 let mut batch = BatchWriter::new(Encoding::Raw, Encoding::Tlv);

@@ -1,7 +1,8 @@
 //! The converters inside the host: which there are, and what a configuration of them means to the record crate.
 //!
 //! They run on the host's own representation, so that JSON in and JSON out never becomes a tree. Each is declared as a
-//! definition, like a plugin's. Where a configuration names a plugin's converter, `conversion.rs` runs it.
+//! definition, like a plugin's. Where a configuration names a plugin's converter, `conversion.rs` runs it, and also those
+//! that ask a schema registry.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,6 +13,7 @@ use tidegate_record::java::charset::Charset;
 use tidegate_record::value::{DecimalFormat, JsonOptions};
 use tidegate_record::view::{Converter, Converters, HeaderConverter, Number};
 use tidegate_record::{Schema, SchemaError, SchemaTable};
+use tidegate_registry::{Format, Registry};
 
 use crate::catalog::Class;
 use crate::plan::Bound;
@@ -145,9 +147,12 @@ fn make_string(settings: &Validation) -> Result<Made, Refused> {
     }
 }
 
+/// The converters that ask a schema registry.
+static WITH_REGISTRY: LazyLock<Vec<Definition>> = LazyLock::new(|| tidegate_registry::definitions().collect());
+
 /// The definitions of all converters in the host.
 pub fn definitions() -> impl Iterator<Item = &'static Definition> {
-    NATIVE.iter().map(|native| &native.definition)
+    NATIVE.iter().map(|native| &native.definition).chain(WITH_REGISTRY.iter())
 }
 
 /// The host's converter of a definition with these settings; none where the definition is a plugin's.
@@ -164,6 +169,8 @@ pub(crate) fn native(definition: &Definition, settings: &Settings) -> Option<Res
 #[derive(Clone, Debug)]
 pub(crate) enum Chosen {
     Native(Made),
+    /// One of the host's that asks a schema registry.
+    Registry(Arc<Registry>),
     /// A plugin's, with the settings below its key.
     Plugin(Bound),
 }
@@ -173,13 +180,19 @@ pub(crate) enum Chosen {
 pub(crate) struct TaskConverters(pub(crate) [Chosen; 3]);
 
 impl TaskConverters {
-    /// What they come to in the view of a task with these schemas. The bytes of a plugin's converter pass as bytes.
+    /// What they come to in the view of a task with these schemas. The bytes of those that are not the view's pass as bytes.
     pub(crate) fn in_view(&self, schemas: &mut SchemaTable) -> Result<(Converters, [JsonOptions; 3]), SchemaError> {
         let mut made = Vec::with_capacity(3);
         let mut json = [JsonOptions::default(); 3];
         for (chosen, options) in self.0.iter().zip(&mut json) {
             made.push(match chosen {
                 Chosen::Plugin(_) => HeaderConverter::As(Converter::Bytes),
+                Chosen::Registry(registry) => {
+                    if registry.config().format == Format::JsonSchema {
+                        *options = registry.config().json.of_values();
+                    }
+                    HeaderConverter::As(Converter::Bytes)
+                }
                 Chosen::Native(native) => {
                     *options = native.json;
                     native.in_view(schemas)?
@@ -200,7 +213,15 @@ impl TaskConverters {
     pub(crate) fn plugins(&self) -> impl Iterator<Item = (Part, Bound)> {
         Part::ALL.into_iter().zip(&self.0).filter_map(|(part, chosen)| match chosen {
             Chosen::Plugin(bound) => Some((part, bound.clone())),
-            Chosen::Native(_) => None,
+            Chosen::Native(_) | Chosen::Registry(_) => None,
+        })
+    }
+
+    /// Those that ask a schema registry, each with the part it is for.
+    pub(crate) fn registries(&self) -> impl Iterator<Item = (Part, Arc<Registry>)> {
+        Part::ALL.into_iter().zip(&self.0).filter_map(|(part, chosen)| match chosen {
+            Chosen::Registry(registry) => Some((part, registry.clone())),
+            Chosen::Native(_) | Chosen::Plugin(_) => None,
         })
     }
 }
@@ -235,6 +256,17 @@ fn chosen(
     resolve: &impl Fn(Kind, &str) -> Result<Class, String>,
 ) -> Result<Chosen, String> {
     let class = resolve(kind_for(part), &config.class).map_err(|error| format!("key \"{}\": {error}", part.key()))?;
+    if class.component.is_none()
+        && let Some(format) = Format::of(&class.definition)
+    {
+        let config = tidegate_registry::Config::check(format, &config.settings).map_err(|problems| {
+            let told =
+                problems.iter().map(|problem| format!("key \"{}{}\": {}", part.prefix(), problem.key, problem.message));
+            told.collect::<Vec<_>>().join("\n")
+        })?;
+        let registry = Registry::new(config).map_err(|error| format!("key \"{}\": {error}", part.key()))?;
+        return Ok(Chosen::Registry(Arc::new(registry)));
+    }
     match native(&class.definition, &config.settings) {
         None => match class.component {
             Some(component) => {

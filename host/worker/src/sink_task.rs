@@ -365,6 +365,10 @@ impl SinkTask {
         let workspace = self.workspace.take().unwrap_or_default();
         let mut view = self.conversion.view(workspace);
         let bytes = fill(&mut view, &batch, &self.conversion.converters, &self.schemas);
+        if self.prepare(&view)? == Flow::Rewound {
+            self.workspace = Some(view.into_workspace());
+            return Ok(Flow::Rewound);
+        }
         let worked_on = async {
             self.conversion.read(&mut view).await?;
             self.chain.run(&mut view).await

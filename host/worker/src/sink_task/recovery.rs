@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_engine::{CallError, SinkInstance};
 use tidegate_kafka::{PartitionOffset, Polled};
+use tidegate_record::view::View;
 
 use super::convert::{guest_partitions, kafka_positions};
 use super::lanes::Lane;
@@ -12,6 +13,30 @@ use crate::connector::failure;
 use crate::policy::Backoff;
 
 impl SinkTask {
+    /// Has what a batch needs of a schema registry fetched, and waits for one that is away as long as it is. Rewound: the
+    /// batch is to be dropped, it is read again.
+    pub(super) fn prepare(&mut self, view: &View<'_>) -> Step<Flow> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.runtime.block_on(self.control.unless_killed(self.conversion.prepare(view)))? {
+                Ok(()) => return Ok(Flow::On),
+                Err(CallError::Retriable { message, after }) => {
+                    tracing::warn!(task = self.name, "a batch waits for its schema registry: {message}");
+                    self.metrics.retried();
+                    // What is under way first, so that whatever happens during the wait finds the guest here.
+                    if self.settle(Patience::Endless)? == Flow::Rewound {
+                        return Ok(Flow::Rewound);
+                    }
+                    if self.back_off(&mut backoff, after)? == Flow::Rewound {
+                        self.rewind()?;
+                        return Ok(Flow::Rewound);
+                    }
+                }
+                Err(error) => return Err(failure(&error).into()),
+            }
+        }
+    }
+
     /// Waits before a call is made again, staying a member of the group and open to commands. Rewound: the assignment
     /// changed, or something was read that has to be read again.
     pub(super) fn back_off(&mut self, backoff: &mut Backoff, asked: Duration) -> Step<Flow> {

@@ -131,6 +131,7 @@ impl TriedChain {
             &mut self.schemas.lock(),
         );
         let broken = |error: CallError| ChainError::Failed(error.to_string());
+        self.conversion.prepare(&view).await.map_err(broken)?;
         self.conversion.read(&mut view).await.map_err(broken)?;
         let mut stages = vec![self.stage("input", &view)];
         for at in 0..self.aliases.len() {

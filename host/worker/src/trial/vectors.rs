@@ -159,7 +159,9 @@ impl Trial {
         let names = self.ground.catalog.names();
         let found = names.resolve(kinds, class).map_err(|error| Refusal::configure(error.to_string()))?;
         let Some(made) = converters::native(&found.item.definition, settings) else {
-            return Err(Refusal::configure(format!("\"{class}\" is a plugin's; only the host's converters are tried")));
+            return Err(Refusal::configure(format!(
+                "\"{class}\" is a plugin's or asks a schema registry; only the host's own converters are tried"
+            )));
         };
         let made = made.map_err(|refused| Refusal {
             at: "configure",
