@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 use tempfile::TempDir;
 use tidegate_plugin_sqlite::SqliteSink;
 use tidegate_sdk::testing::{FakeHost, SinkHarness, TestRecord};
-use tidegate_sdk::{Error, Field, Position, Schema, TopicPartition, Type, Value, logical};
+use tidegate_sdk::{Config, Error, Field, NewOffset, Position, Schema, SinkTask, TopicPartition, Type, Value, logical};
 
 /// A directory with a database, and what goes on there.
 struct World {
@@ -314,6 +314,18 @@ fn positions_are_kept_with_the_rows_and_answered_to_the_next_task() {
     sink.put_json(&offsets("10 11")).unwrap();
     assert_eq!(world.query("SELECT group_concat(o) FROM t"), "'3,4,9,10,11'\n");
     assert_eq!(world.query("SELECT * FROM tidegate_positions"), "'out' | 't' | 0 | 12\n");
+}
+
+#[test]
+fn an_operator_sets_positions_and_has_them_forgotten() {
+    let world = World::new(EXACTLY_ONCE);
+    let settings: Vec<(&str, &str)> = world.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let config = Config::new(&SqliteSink::definition(), settings);
+    let new = |partition, next_offset| NewOffset { topic: "t".into(), partition, next_offset };
+    assert!(SqliteSink::alter_offsets(&config, &[new(0, Some(7)), new(1, Some(3))]).unwrap());
+    assert_eq!(world.start().unwrap().open(&partitions(2)).unwrap(), [at(0, 7), at(1, 3)]);
+    assert!(SqliteSink::alter_offsets(&config, &[new(0, None), new(1, Some(4))]).unwrap());
+    assert_eq!(world.start().unwrap().open(&partitions(2)).unwrap(), [at(1, 4)]);
 }
 
 #[test]
