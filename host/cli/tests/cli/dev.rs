@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::process::{Place, Running, lines, until};
-use crate::rest::{request, until_state};
+use crate::rest::{answer, request, until_state};
 
 const DEV: [&str; 5] = ["dev", "--rest", "127.0.0.1:0", "--kafka", "127.0.0.1:0"];
 
@@ -66,6 +66,18 @@ fn connectors_are_looked_after_by_the_client_commands() {
     let gone = tidegate(&["connector", "status", "in"]);
     assert!(gone.starts_with("error: the status of connector \"in\" cannot be read\n"), "{gone}");
     assert!(tidegate(&["plugin", "list"]).contains("FileStreamSource, FileStreamSink"));
+    assert_eq!(dev.terminate(), Some(0));
+}
+
+#[test]
+fn a_new_connector_is_named_by_its_whole_url() {
+    let place = Place::new();
+    let (dev, url) = start(&place);
+    let connector = json!({"name": "a b", "initial_state": "STOPPED", "config": source()["config"]});
+    let (head, _) = answer("POST", &format!("{url}/connectors"), connector.to_string().as_bytes());
+    assert!(head.starts_with("HTTP/1.1 201 "), "{head}");
+    let location = head.lines().find_map(|line| line.strip_prefix("location: "));
+    assert_eq!(location, Some(format!("{url}/connectors/a%20b").as_str()), "{head}");
     assert_eq!(dev.terminate(), Some(0));
 }
 

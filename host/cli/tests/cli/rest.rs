@@ -9,6 +9,13 @@ use crate::process::{DEADLINE, until};
 
 /// One request and its answer: status and body, JSON where it is JSON.
 pub(crate) fn request(method: &str, url: &str, body: &[u8]) -> (u16, Value) {
+    let (head, body) = answer(method, url, body);
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+}
+
+/// One request, and the head and the body of its answer.
+pub(crate) fn answer(method: &str, url: &str, body: &[u8]) -> (String, String) {
     let address = url.strip_prefix("http://").unwrap();
     let (host, path) = address.split_once('/').unwrap_or((address, ""));
     let mut stream = TcpStream::connect(host).unwrap();
@@ -23,9 +30,8 @@ pub(crate) fn request(method: &str, url: &str, body: &[u8]) -> (u16, Value) {
     stream.read_to_end(&mut answer).unwrap();
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "a chunked answer is not read here: {head}");
-    (status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())))
+    (head.to_owned(), body.to_owned())
 }
 
 /// Waits until a connector and all its tasks, at least one, are in a state.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::http::header::LOCATION;
+use axum::http::header::{HOST, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -186,7 +186,7 @@ async fn list(State(backend): State<Shared>) -> Result<Json<Vec<String>>, RestEr
     Ok(Json(backend.herder.connectors().await?))
 }
 
-async fn create(State(backend): State<Shared>, body: Bytes) -> Result<Response, RestError> {
+async fn create(State(backend): State<Shared>, headers: HeaderMap, body: Bytes) -> Result<Response, RestError> {
     let request: CreateRequest = parse(&body)?;
     let name = request.name.unwrap_or_default().trim().to_owned();
     if name.is_empty() || name.chars().any(char::is_control) {
@@ -203,11 +203,16 @@ async fn create(State(backend): State<Shared>, body: Bytes) -> Result<Response, 
         }
     };
     let info = backend.herder.create_connector(&name, checked(request.config)?, target).await?;
-    Ok(created(info))
+    Ok(created(info, &headers))
 }
 
-fn created(info: ConnectorInfo) -> Response {
-    let location = format!("/connectors/{}", encode(&info.name));
+/// The new connector's URL is where the client found this worker, as Connect's; a client that does not say gets the path.
+fn created(info: ConnectorInfo, headers: &HeaderMap) -> Response {
+    let path = format!("/connectors/{}", encode(&info.name));
+    let location = match headers.get(HOST).and_then(|host| host.to_str().ok()) {
+        Some(host) => format!("http://{host}{path}"),
+        None => path,
+    };
     (StatusCode::CREATED, [(LOCATION, location)], Json(Info::from(info))).into_response()
 }
 
@@ -239,10 +244,11 @@ async fn config(State(backend): State<Shared>, Path(name): Path<String>) -> Resu
 async fn put_config(
     State(backend): State<Shared>,
     Path(name): Path<String>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RestError> {
     let (new, info) = backend.herder.put_connector(&name, checked(parse(&body)?)?).await?;
-    Ok(if new { created(info) } else { Json(Info::from(info)).into_response() })
+    Ok(if new { created(info, &headers) } else { Json(Info::from(info)).into_response() })
 }
 
 async fn status(State(backend): State<Shared>, Path(name): Path<String>) -> Result<Json<Status>, RestError> {
