@@ -460,6 +460,7 @@ mod tests {
         let granted = |path: &str, is_directory, may_write| GrantedPath { path: path.into(), is_directory, may_write };
         let open = |path: &str| Open { path: path.into(), may_write: true };
         Files {
+            databases: Vec::new(),
             granted: vec![granted("/data/in.txt", false, false), granted("/out", true, true)],
             preopened: HashMap::new(),
             databases: Default::default(),
