@@ -14,7 +14,7 @@ use crate::process::{self, Usage};
 use crate::report;
 use crate::scenario::{Direction, Scenario};
 use crate::system::{Installation, Running, System};
-use crate::topics::Topics;
+use crate::topics::{Committed, Topics};
 use tidegate_bench::records;
 
 /// What a run showed.
@@ -114,7 +114,7 @@ impl<'a> Bench<'a> {
         for turn in 0..if count == 0 { 0 } else { count + 1 } {
             for &system in &self.args.systems {
                 let dir = self.run_dir(&format!("start-{system:?}"))?;
-                let running = Running::start(system, &self.installation, &dir)?;
+                let running = Running::start(system, &self.installation, &dir, false)?;
                 std::thread::sleep(REST);
                 let used = running.usage()?;
                 let ready_ms = running.ready_after.as_secs_f64() * 1e3;
@@ -167,7 +167,7 @@ impl<'a> Bench<'a> {
 
     fn run(&mut self, system: System, pass: &Pass<'_>, round: usize, turn: usize) -> Result<Sample> {
         let dir = self.run_dir(&pass.scenario.name())?;
-        let running = Running::start(system, &self.installation, &dir)?;
+        let running = Running::start(system, &self.installation, &dir, pass.scenario.is_exactly_once())?;
         std::thread::sleep(REST);
         let idle = running.usage()?;
         self.pass(&running, pass, &format!("warm-{}", self.runs), &dir)?;
@@ -199,12 +199,13 @@ impl<'a> Bench<'a> {
         let mut destination = match pass.scenario.direction() {
             Direction::FileToTopic => {
                 self.topics.create(name)?;
-                Destination::Topic(&self.topics, name.to_owned())
+                let committed = pass.scenario.is_exactly_once().then(|| self.topics.committed(name)).transpose()?;
+                Destination::Topic(&self.topics, name.to_owned(), committed)
             }
             Direction::TopicToFile => Destination::File(LineCount::new(dir.join(name))),
         };
         let (file, topic) = match &destination {
-            Destination::Topic(_, topic) => (pass.input, topic.as_str()),
+            Destination::Topic(_, topic, _) => (pass.input, topic.as_str()),
             Destination::File(lines) => (lines.path.as_path(), pass.topic),
         };
         let begun = Instant::now();
@@ -276,14 +277,16 @@ struct Flow {
 
 /// Where records arrive.
 enum Destination<'a> {
-    Topic(&'a Topics, String),
+    /// Counted by its end, or by a reader where ends of transactions are in it too.
+    Topic(&'a Topics, String, Option<Committed>),
     File(LineCount),
 }
 
 impl Destination<'_> {
     fn count(&mut self) -> Result<usize> {
         match self {
-            Destination::Topic(topics, topic) => topics.count(topic),
+            Destination::Topic(topics, topic, None) => topics.count(topic),
+            Destination::Topic(_, _, Some(committed)) => committed.count(),
             Destination::File(lines) => lines.count(),
         }
     }
@@ -291,7 +294,7 @@ impl Destination<'_> {
     /// Looks at what is there once more and makes room.
     fn remove(self, scenario: Scenario) -> Result<()> {
         match self {
-            Destination::Topic(topics, topic) => topics.delete(&topic),
+            Destination::Topic(topics, topic, _) => topics.delete(&topic),
             Destination::File(lines) => {
                 for line in BufReader::new(File::open(&lines.path)?).lines().step_by(LINE_CHECKED_EVERY) {
                     let line = line?;

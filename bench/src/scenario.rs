@@ -16,6 +16,9 @@ pub(crate) enum Scenario {
     /// Lines of 100 B from a file to a topic.
     #[value(name = "file-topic-100")]
     FileTopicSmall,
+    /// Lines of 100 B from a file to a topic, exactly once: distributed workers with `exactly.once.source.support`.
+    #[value(name = "file-topic-100-eos")]
+    FileTopicExactlyOnce,
     /// Lines of 1 KB from a file to a topic.
     #[value(name = "file-topic-1k")]
     FileTopicLarge,
@@ -47,8 +50,9 @@ pub(crate) enum Direction {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Scenario; 8] = [
+    pub(crate) const ALL: [Scenario; 9] = [
         Scenario::FileTopicSmall,
+        Scenario::FileTopicExactlyOnce,
         Scenario::FileTopicLarge,
         Scenario::TopicFileSmall,
         Scenario::TopicFileLarge,
@@ -65,18 +69,27 @@ impl Scenario {
 
     pub(crate) fn direction(self) -> Direction {
         match self {
-            Scenario::FileTopicSmall | Scenario::FileTopicLarge => Direction::FileToTopic,
+            Scenario::FileTopicSmall | Scenario::FileTopicExactlyOnce | Scenario::FileTopicLarge => {
+                Direction::FileToTopic
+            }
             _ => Direction::TopicToFile,
         }
     }
 
     pub(crate) fn shape(self) -> Shape {
         match self {
-            Scenario::FileTopicSmall | Scenario::TopicFileSmall => Shape::Line { bytes: 100 },
+            Scenario::FileTopicSmall | Scenario::FileTopicExactlyOnce | Scenario::TopicFileSmall => {
+                Shape::Line { bytes: 100 }
+            }
             Scenario::FileTopicLarge | Scenario::TopicFileLarge => Shape::Line { bytes: 1_000 },
             Scenario::JsonNoChain | Scenario::JsonChain | Scenario::JsonLongChain => Shape::Json,
             Scenario::JsonSchemaChain => Shape::JsonWithSchema,
         }
+    }
+
+    /// Whether records and offsets are written in transactions.
+    pub(crate) fn is_exactly_once(self) -> bool {
+        self == Scenario::FileTopicExactlyOnce
     }
 
     /// Records in a pass.

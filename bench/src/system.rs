@@ -69,13 +69,18 @@ pub(crate) struct Running {
 
 impl Running {
     /// Starts a system and waits until it takes requests. `dir` is this run's: properties, offsets and log go there.
-    pub(crate) fn start(system: System, installation: &Installation, dir: &Path) -> Result<Running> {
+    pub(crate) fn start(
+        system: System,
+        installation: &Installation,
+        dir: &Path,
+        is_exactly_once: bool,
+    ) -> Result<Running> {
         let port = free_port()?;
         let properties = dir.join("worker.properties");
-        fs::write(&properties, worker_properties(installation, dir, port))?;
+        fs::write(&properties, worker_properties(installation, dir, port, is_exactly_once))?;
         let mut command = match system {
-            System::Connect => connect(installation, &properties),
-            System::Tidegate => tidegate(installation, &properties),
+            System::Connect => connect(installation, &properties, is_exactly_once),
+            System::Tidegate => tidegate(installation, &properties, is_exactly_once),
         };
         let log_path = dir.join("log.txt");
         let log = File::create(&log_path)?;
@@ -104,19 +109,28 @@ impl Running {
     }
 }
 
-/// Kafka Connect's own keys, for both. `service_load` is its faster way to find plugins.
-fn worker_properties(installation: &Installation, dir: &Path, port: u16) -> String {
+/// Kafka Connect's own keys, for both. `service_load` is its faster way to find plugins. Exactly once is for distributed
+/// workers only; each run is a group of its own.
+fn worker_properties(installation: &Installation, dir: &Path, port: u16, is_exactly_once: bool) -> String {
     let Installation { bootstrap, kafka_home, .. } = installation;
+    let storage = match is_exactly_once {
+        false => format!("offset.storage.file.filename={}", dir.join("offsets").display()),
+        true => {
+            let group = format!("bench-{port}");
+            let topics = ["config", "offset", "status"]
+                .map(|topic| format!("{topic}.storage.topic={group}-{topic}\n{topic}.storage.replication.factor=1"));
+            format!("group.id={group}\nexactly.once.source.support=enabled\n{}", topics.join("\n"))
+        }
+    };
     format!(
         "bootstrap.servers={bootstrap}\n\
          listeners=http://127.0.0.1:{port}\n\
          key.converter=org.apache.kafka.connect.storage.StringConverter\n\
          value.converter=org.apache.kafka.connect.storage.StringConverter\n\
-         offset.storage.file.filename={}\n\
+         {storage}\n\
          offset.flush.interval.ms=10000\n\
          plugin.path={}\n\
          plugin.discovery=service_load\n",
-        dir.join("offsets").display(),
         connect_file_jar(kafka_home).display(),
     )
 }
@@ -131,20 +145,22 @@ fn connect_file_jar(kafka_home: &Path) -> PathBuf {
     jars.into_iter().find(is_file_plugin).unwrap_or(libs)
 }
 
-fn connect(installation: &Installation, properties: &Path) -> Command {
+fn connect(installation: &Installation, properties: &Path, is_distributed: bool) -> Command {
     let home = &installation.kafka_home;
     let mut command = Command::new("java");
     command.args(JVM);
     command.arg(format!("-Dlog4j2.configurationFile={}", home.join("log4j2.properties").display()));
     command.arg("-cp").arg(home.join("libs/*"));
-    command.arg("org.apache.kafka.connect.cli.ConnectStandalone").arg(properties);
+    let mode = if is_distributed { "ConnectDistributed" } else { "ConnectStandalone" };
+    command.arg(format!("org.apache.kafka.connect.cli.{mode}")).arg(properties);
     command
 }
 
-fn tidegate(installation: &Installation, properties: &Path) -> Command {
+fn tidegate(installation: &Installation, properties: &Path, is_distributed: bool) -> Command {
     let mut command = Command::new(&installation.tidegate);
     // As much as Connect logs.
-    command.args(["--log", "warn", "standalone"]).arg(properties);
+    let mode = if is_distributed { "worker" } else { "standalone" };
+    command.args(["--log", "warn", mode]).arg(properties);
     command.arg("--data-dir").arg(installation.state.join("tidegate"));
     command
 }

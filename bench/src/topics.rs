@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use tidegate_kafka::{Admin, ClientSettings, Isolation, NewTopic, OutRecord, Producer, TopicPartition};
+use tidegate_kafka::{
+    Admin, ClientSettings, Consumer, Isolation, NewTopic, OutRecord, Polled, Producer, StartOffset, TopicPartition,
+};
 
 use tidegate_bench::records::Shape;
 
@@ -55,6 +57,13 @@ impl Topics {
         Ok(ends.first().map_or(0, |end| usize::try_from(end.offset).unwrap_or(0)))
     }
 
+    /// Counts what is committed to a topic from now on.
+    pub(crate) fn committed(&self, topic: &str) -> Result<Committed> {
+        let mut reader = Consumer::open(&ClientSettings::for_reader(&self.bootstrap, "bench-reader", 16 << 20))?;
+        reader.assign(&[(TopicPartition::new(topic, 0), StartOffset::Beginning)])?;
+        Ok(Committed { reader, seen: 0 })
+    }
+
     /// Makes a topic of `count` records.
     pub(crate) fn fill(&self, topic: &str, shape: Shape, count: usize) -> Result<()> {
         self.create(topic)?;
@@ -85,6 +94,28 @@ impl Topics {
         match self.count(topic)? {
             written if written == count => Ok(()),
             written => bail!("the topic \"{topic}\" has {written} records instead of {count}"),
+        }
+    }
+}
+
+/// A reader of committed records that only counts them.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    reader: Consumer,
+    seen: usize,
+}
+
+impl Committed {
+    /// How many there are by now.
+    pub(crate) fn count(&mut self) -> Result<usize> {
+        loop {
+            match self.reader.poll(10_000, Duration::ZERO)? {
+                Polled::Records(batch) if batch.is_empty() => return Ok(self.seen),
+                Polled::Records(batch) => self.seen += batch.iter().count(),
+                Polled::EndOfPartition { .. } => return Ok(self.seen),
+                Polled::Trouble(error) if !error.is_retriable() => return Err(error.into()),
+                _ => return Ok(self.seen),
+            }
         }
     }
 }

@@ -73,18 +73,18 @@ impl CompactedTopic {
         Ok(table)
     }
 
-    /// Reads everything that was written to the topic when this was called, and perhaps more. Transactions that are open
-    /// are waited for: one of them may be in front of others' that are committed. `changed` hears of each record in order: its key, and its value or none where the key is removed.
+    /// Reads everything that was committed to the topic when this was called, and perhaps more. What lies behind a
+    /// transaction that is still open is not read: see [`Self::log_ends`]. `changed` hears of each record in order: its key,
+    /// and its value or none where the key is removed.
     pub fn read_to_end(
         &mut self,
         timeout: Duration,
         mut changed: impl FnMut(&[u8], Option<&[u8]>),
     ) -> Result<(), KafkaError> {
         let deadline = deadline(timeout);
-        let partitions: Vec<_> =
-            (0..self.read_up_to.len()).map(|partition| TopicPartition::new(&self.topic, partition as i32)).collect();
+        let partitions = self.partitions();
         let ends = loop {
-            match self.reader.log_end_offsets(&partitions, deadline.saturating_duration_since(Instant::now())) {
+            match self.reader.end_offsets(&partitions, deadline.saturating_duration_since(Instant::now())) {
                 Err(error) if error.is_retriable() && Instant::now() < deadline => {
                     self.tail(POLL_STEP, &mut changed)?
                 }
@@ -96,12 +96,30 @@ impl CompactedTopic {
             if left.is_zero() {
                 return Err(KafkaError::timed_out(
                     format!("reading topic \"{}\"", self.topic),
-                    "its end was not reached in the time given; a transaction in it may still be open",
+                    "its end was not reached in the time given",
                 ));
             }
             self.tail(left.min(POLL_STEP), &mut changed)?;
         }
         Ok(())
+    }
+
+    /// By partition, where the log ends now, open transactions included.
+    pub fn log_ends(&mut self, timeout: Duration) -> Result<Vec<i64>, KafkaError> {
+        let mut ends = vec![0; self.read_up_to.len()];
+        for end in self.reader.log_end_offsets(&self.partitions(), timeout)? {
+            ends[end.partition as usize] = end.offset;
+        }
+        Ok(ends)
+    }
+
+    /// Whether everything before `ends` was read, so that no transaction that was open there hides anything any more.
+    pub fn has_read(&self, ends: &[i64]) -> bool {
+        self.read_up_to.iter().zip(ends).all(|(read, end)| read >= end)
+    }
+
+    fn partitions(&self) -> Vec<TopicPartition> {
+        (0..self.read_up_to.len()).map(|partition| TopicPartition::new(&self.topic, partition as i32)).collect()
     }
 
     /// Reads what is new, waiting up to `timeout` for something. `changed` is called as by [`Self::read_to_end`].

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
+use crate::offsets::ConnectorOffsets;
 use crate::own_offsets;
 use crate::plan::ConnectorPlan;
 use crate::shared::Shared;
@@ -40,7 +41,9 @@ impl Guest {
     ) -> Result<Guest, Failure> {
         let offsets = match &plan.config.direction {
             Direction::Source(source) => {
-                Some(own_offsets::of_connector(shared, &key.name, &plan.config, source).await?)
+                let offsets = own_offsets::of_connector(shared, &key.name, &plan.config, source).await?;
+                // It only looks: what earlier tasks have left open is for the tasks to end, which start later.
+                Some(ConnectorOffsets { is_transactional: false, ..offsets })
             }
             Direction::Sink(_) => None,
         };

@@ -25,6 +25,8 @@ pub enum OffsetError {
     File { path: String, cause: Arc<std::io::Error> },
     #[error("the thread of the offset store cannot be started: {0}")]
     Thread(Arc<std::io::Error>),
+    #[error("a transaction in the offsets topic stays open, and may hide offsets that are committed")]
+    TransactionOpen,
     #[error("the offset store did not answer in time")]
     TimedOut,
 }
@@ -69,10 +71,35 @@ enum Backend {
 
 #[derive(Debug)]
 enum Request {
-    Load(Asked<Vec<Vec<u8>>, Vec<Option<Vec<u8>>>>),
+    Load(Asked<Wish, Loaded>),
     /// Everything whose key begins so.
     List(Asked<Vec<u8>, Vec<Entry>>),
     Store(Asked<Vec<OffsetWrite>, ()>),
+}
+
+/// Keys whose values are asked for.
+#[derive(Clone, Debug)]
+struct Wish {
+    keys: Vec<Vec<u8>>,
+    depth: Depth,
+}
+
+/// How far the store must have been read.
+#[derive(Clone, Debug)]
+enum Depth {
+    /// Up to the first transaction that is open.
+    Committed,
+    /// Up to where the log ends now.
+    Settled,
+    /// Up to here.
+    To(Vec<i64>),
+}
+
+#[derive(Clone, Debug)]
+enum Loaded {
+    Values(Vec<Option<Vec<u8>>>),
+    /// A transaction is open before this end of the log.
+    Open(Vec<i64>),
 }
 
 /// A caller's wish, and how long it waits.
@@ -89,6 +116,9 @@ impl<W, A> Asked<W, A> {
         let _ = self.reply.send(answer);
     }
 }
+
+/// How long to wait before looking again whether a transaction has ended: a few milliseconds is what they take.
+const OPEN_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long a caller waits beyond its time for the reason why nothing came in time.
 const REASON_GRACE: Duration = Duration::from_millis(250);
@@ -129,7 +159,36 @@ impl OffsetStore {
 
     /// The stored values of some keys, after reading to the end of the store. Blocks up to `timeout`.
     pub(crate) fn load(&self, keys: &[Vec<u8>], timeout: Duration) -> Result<Vec<Option<Vec<u8>>>, OffsetError> {
-        self.ask(keys.to_vec(), timeout, Request::Load)
+        self.load_deep(keys, Depth::Committed, timeout)
+    }
+
+    /// As [`OffsetStore::load`], once the outcome of every transaction is known that was open when this was called: one of
+    /// them may hide others, which are committed, from readers.
+    pub(crate) fn load_settled(
+        &self,
+        keys: &[Vec<u8>],
+        timeout: Duration,
+    ) -> Result<Vec<Option<Vec<u8>>>, OffsetError> {
+        self.load_deep(keys, Depth::Settled, timeout)
+    }
+
+    fn load_deep(
+        &self,
+        keys: &[Vec<u8>],
+        mut depth: Depth,
+        timeout: Duration,
+    ) -> Result<Vec<Option<Vec<u8>>>, OffsetError> {
+        let until = Instant::now() + timeout;
+        loop {
+            let wish = Wish { keys: keys.to_vec(), depth };
+            match self.ask(wish, until.saturating_duration_since(Instant::now()), Request::Load)? {
+                Loaded::Values(values) => return Ok(values),
+                Loaded::Open(_) if Instant::now() >= until => return Err(OffsetError::TransactionOpen),
+                Loaded::Open(end) => depth = Depth::To(end),
+            }
+            // Here and not in the store's thread, so that others are served meanwhile.
+            std::thread::sleep(OPEN_PAUSE);
+        }
     }
 
     /// Everything whose key begins with `prefix`, in the order of the keys. Blocks up to `timeout`.
@@ -201,10 +260,35 @@ impl Backend {
         lists.retain(|list| list.until > now);
         let waiting = loads.iter().map(|load| load.until).chain(lists.iter().map(|list| list.until));
         let Some(until) = waiting.max() else { return };
-        let read = self.read(until);
+        let asks = |wish: &Wish| matches!(wish.depth, Depth::Settled);
+        let ends = if loads.iter().any(|load| asks(&load.wish)) { self.log_ends(until) } else { Ok(Vec::new()) };
+        let read = ends.and_then(|ends| self.read(until).map(|()| ends));
         for load in loads {
-            let values = load.wish.iter().map(|key| self.get(key).map(<[u8]>::to_vec)).collect();
-            load.answer(read.clone().map(|()| values));
+            let answer = match (&read, &load.wish.depth) {
+                (Err(error), _) => Err(error.clone()),
+                (Ok(_), Depth::To(end)) if !self.has_read(end) => Ok(Loaded::Open(end.clone())),
+                (Ok(end), Depth::Settled) if !self.has_read(end) => Ok(Loaded::Open(end.clone())),
+                (Ok(_), _) => {
+                    let values = load.wish.keys.iter().map(|key| self.get(key).map(<[u8]>::to_vec));
+                    Ok(Loaded::Values(values.collect()))
+                }
+            };
+            load.answer(answer);
+        }
+    }
+
+    /// By partition, where the log of the store ends.
+    fn log_ends(&mut self, until: Instant) -> Result<Vec<i64>, OffsetError> {
+        match self {
+            Backend::Topic(topic) => Ok(topic.log_ends(until.saturating_duration_since(Instant::now()))?),
+            Backend::File(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn has_read(&self, ends: &[i64]) -> bool {
+        match self {
+            Backend::Topic(topic) => topic.has_read(ends),
+            Backend::File(_) => true,
         }
         for list in lists {
             let mut entries: Vec<Entry> = Vec::new();
@@ -214,7 +298,7 @@ impl Backend {
                 }
             });
             entries.sort_unstable();
-            list.answer(read.clone().map(|()| entries));
+            list.answer(read.clone().map(|_| entries));
         }
     }
 
@@ -362,6 +446,8 @@ pub(crate) struct ConnectorOffsets {
     pub(crate) store: OffsetStore,
     /// The connector's own, which counts where both know a partition. The worker's then only shows the same.
     pub(crate) own: Option<OwnOffsets>,
+    /// Whether others write to the store in transactions: then what they have open is waited for.
+    pub(crate) is_transactional: bool,
 }
 
 /// Offsets in a topic of the connector's own.
@@ -411,10 +497,15 @@ impl ConnectorOffsets {
         offsets.iter().map(|at| (self.key(&at.partition), Some(at.offset.clone().into_bytes()))).collect()
     }
 
-    fn load_keys(&self, keys: &[Vec<u8>], timeout: Duration) -> Result<Vec<Option<Vec<u8>>>, OffsetError> {
-        let worker = self.store.load(keys, timeout)?;
+    /// The committed values of some keys. Blocks up to about `timeout`.
+    pub(crate) fn load_keys(&self, keys: &[Vec<u8>], timeout: Duration) -> Result<Vec<Option<Vec<u8>>>, OffsetError> {
+        let load = |store: &OffsetStore| match self.is_transactional {
+            true => store.load_settled(keys, timeout),
+            false => store.load(keys, timeout),
+        };
+        let worker = load(&self.store)?;
         let Some(own) = &self.own else { return Ok(worker) };
-        let own = own.store.load(keys, timeout)?;
+        let own = load(&own.store)?;
         Ok(own.into_iter().zip(worker).map(|(own, worker)| own.or(worker)).collect())
     }
 

@@ -46,7 +46,8 @@ pub(crate) async fn of_connector(
         (None, Some(workers)) if is_elsewhere && shared.exactly_once_group().is_some() => Some(workers.name.clone()),
         (None, _) => None,
     };
-    let mut offsets = ConnectorOffsets { connector: name.to_owned(), store: shared.offsets.clone(), own: None };
+    let (store, is_transactional) = (shared.offsets.clone(), shared.exactly_once_group().is_some());
+    let mut offsets = ConnectorOffsets { connector: name.to_owned(), store, own: None, is_transactional };
     if let Some(topic) = topic {
         let (shared, wanted) = (shared.clone(), topic.clone());
         let opening = tokio::task::spawn_blocking(move || open(&shared, &settings, &wanted));

@@ -334,7 +334,8 @@ impl SourceBatch {
         self.flag(0b010);
     }
 
-    /// Aborts the transaction that the record added last belongs to.
+    /// Aborts the transaction that the record added last belongs to: nobody sees its records. Their source offsets count all
+    /// the same, so that the source goes on behind them.
     pub fn abort_transaction(&mut self) {
         self.flag(0b110);
     }

@@ -108,6 +108,17 @@ impl Definition {
         self
     }
 
+    /// The source says itself where its transactions end, with
+    /// [`SourceBatch::commit_transaction`](crate::SourceBatch::commit_transaction) and
+    /// [`SourceBatch::abort_transaction`](crate::SourceBatch::abort_transaction); they count where a connector's
+    /// `transaction.boundary` is `connector`. What lies after the last one is not visible yet, and comes again from the
+    /// committed offset if the task stops there.
+    #[must_use]
+    pub fn transaction_boundaries(mut self) -> Definition {
+        self.capabilities.push("transaction-boundaries");
+        self
+    }
+
     /// The source may come to an end ([`Error::EndOfInput`](crate::Error::EndOfInput)).
     #[must_use]
     pub fn ends(mut self) -> Definition {

@@ -1,6 +1,9 @@
 //! What the ring on the real Apache Kafka needs: the broker and its tools from Maven, our binary, processes that end with
 //! the test, and waiting for conditions instead of for time.
 
+pub mod checker;
+pub mod faults;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};

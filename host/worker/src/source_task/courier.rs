@@ -1,20 +1,26 @@
 //! The thread that owns a task's transactional producer: carries out transactions one after the other, and says which are
 //! durable.
 //!
-//! What fails is undone as a whole. The transaction is aborted with the producer that began it, never by a successor:
-//! only so does the broker say whether somebody else has taken over meanwhile. Then everything the task has sent since is
-//! thrown away, up to the work that knows of the failure (its [`Work::life`]).
+//! What fails is undone as a whole. The transaction is aborted with the producer that began it, not by a successor: only so
+//! does the broker say whether somebody else has taken over meanwhile. Then everything the task has sent since is thrown
+//! away, up to the work that knows of the failure (its [`Work::life`]).
+//!
+//! A transaction that an outage kept open too long is ended by the broker, in the same way as if somebody had taken over. The
+//! two are told apart by the committed offsets: if they are still those that this task committed last, nobody else has
+//! brought anything, and the id is taken over again.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_kafka::{BatchOutcome, ClientSettings, DeliveryError, DeliveryFailure, KafkaError, OutRecord, Producer};
-use tidegate_record::offset::{Committable, offset_key};
+use tidegate_record::offset::Committable;
 use tokio::sync::mpsc;
 
 use super::boundaries::End;
+use crate::offsets::ConnectorOffsets;
 use crate::outbox::{Encoded, Ended};
 
 /// How long one wait for room or for acknowledgements takes, so that failures and the end are noticed.
@@ -24,6 +30,11 @@ const END_STEP: Duration = Duration::from_secs(1);
 /// How long the end of the task waits for its open transaction to be aborted, so that readers need not wait for Kafka's
 /// time-out.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How long one attempt to read committed offsets, or to take over, may last.
+const LOAD_STEP: Duration = Duration::from_secs(10);
+/// Kafka's default for `transaction.timeout.ms`, and librdkafka's.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the thread is to do, in order.
 #[derive(Debug)]
@@ -71,12 +82,11 @@ pub(super) struct Courier {
     work: SyncSender<Work>,
 }
 
-/// Where offsets are written.
-#[derive(Clone, Debug)]
-pub(super) struct OffsetsTopic {
+/// Where offsets are written, and read again.
+#[derive(Debug)]
+pub(super) struct OffsetsPlace {
     pub(super) topic: String,
-    /// The connector whose offsets these are, as keys have it.
-    pub(super) connector: String,
+    pub(super) offsets: ConnectorOffsets,
 }
 
 /// Takes over a transactional id: whoever had it is fenced, and its open transaction aborted. Blocks up to `timeout`.
@@ -91,7 +101,8 @@ impl Courier {
     pub(super) fn start(
         task: &str,
         producer: Producer,
-        offsets: OffsetsTopic,
+        settings: &ClientSettings,
+        place: OffsetsPlace,
         open_max: usize,
     ) -> std::io::Result<(Courier, mpsc::UnboundedReceiver<Word>)> {
         let (work, waiting) = sync_channel(open_max);
@@ -100,10 +111,14 @@ impl Courier {
         let thread = Thread {
             task: task.to_owned(),
             producer,
-            offsets: Arc::new(offsets),
+            settings: settings.clone(),
+            place: Arc::new(place),
             waiting,
             words,
             open: None,
+            begun: Instant::now(),
+            committed: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
             undone_life: None,
             refused: None,
             outcomes: Vec::new(),
@@ -121,11 +136,18 @@ impl Courier {
 struct Thread {
     task: String,
     producer: Producer,
-    offsets: Arc<OffsetsTopic>,
+    settings: ClientSettings,
+    place: Arc<OffsetsPlace>,
     waiting: Receiver<Work>,
     words: mpsc::UnboundedSender<Word>,
     /// How many records the open transaction has; none: there is no open one.
     open: Option<usize>,
+    /// When the open transaction was begun, or the last one.
+    begun: Instant,
+    /// By source partition, the offset that was committed last.
+    committed: BTreeMap<String, String>,
+    /// The offsets of a commit that failed: it may have been carried out all the same.
+    doubtful: BTreeMap<String, String>,
     /// Work of this life and of those before is thrown away.
     undone_life: Option<u32>,
     /// The first record that was not acknowledged since the transaction began.
@@ -181,7 +203,7 @@ impl Thread {
     /// The next piece of work; none when there will be none. Acknowledgements are served meanwhile.
     fn next(&mut self) -> Option<Work> {
         loop {
-            let wait = if self.open.is_some() { STEP } else { Duration::from_secs(1) };
+            let wait = if self.producer.records_in_flight() > 0 { STEP } else { Duration::from_secs(1) };
             match self.waiting.recv_timeout(wait) {
                 Ok(work) => return Some(work),
                 Err(RecvTimeoutError::Timeout) => self.serve(),
@@ -221,6 +243,7 @@ impl Thread {
         if self.open.is_none() {
             self.producer.begin_transaction()?;
             self.open = Some(0);
+            self.begun = Instant::now();
             self.refused = None;
             self.trace("begun");
         }
@@ -244,8 +267,8 @@ impl Thread {
     fn commit(&mut self, life: u32, offsets: Vec<Committable>) -> Result<(), Stop> {
         let records = self.open.unwrap_or(0);
         if !offsets.is_empty() {
-            let place = self.offsets.clone();
-            let keys: Vec<_> = offsets.iter().map(|at| offset_key(&place.connector, &at.partition)).collect();
+            let place = self.place.clone();
+            let keys: Vec<_> = offsets.iter().map(|at| place.offsets.key(&at.partition)).collect();
             let writes: Vec<_> = keys
                 .iter()
                 .zip(&offsets)
@@ -262,9 +285,29 @@ impl Thread {
         if self.open.is_none() {
             return Ok(());
         }
+        if let Err(stop) = self.end() {
+            self.doubtful = offsets.into_iter().map(|at| (at.partition, at.offset)).collect();
+            return Err(stop);
+        }
+        self.open = None;
+        self.trace("committed");
+        self.serve();
+        for Committable { partition, offset } in &offsets {
+            match self.committed.get_mut(partition) {
+                Some(known) => offset.clone_into(known),
+                None => drop(self.committed.insert(partition.clone(), offset.clone())),
+            }
+        }
+        match self.say(Word::Committed { life, records, offsets }) {
+            true => Ok(()),
+            false => Err(Stop::Alone),
+        }
+    }
+
+    /// Commits what was written, however long it takes.
+    fn end(&mut self) -> Result<(), Stop> {
         loop {
             match self.producer.commit_transaction(END_STEP) {
-                Ok(()) => break,
                 // It is under way, or could not even be asked for: both is resumed by asking again.
                 Err(error) if error.is_retriable() => {
                     self.serve();
@@ -273,15 +316,8 @@ impl Thread {
                     }
                     self.check_company()?;
                 }
-                Err(error) => return Err(error.into()),
+                answer => return Ok(answer?),
             }
-        }
-        self.open = None;
-        self.trace("committed");
-        self.serve();
-        match self.say(Word::Committed { life, records, offsets }) {
-            true => Ok(()),
-            false => Err(Stop::Alone),
         }
     }
 
@@ -314,8 +350,18 @@ impl Thread {
         });
         let broken = match (aborted, refused) {
             (Err(Stop::Alone), _) => return None,
-            (Err(Stop::Trouble(error @ KafkaError::Fenced { .. })), _) => Broken::Fenced(error),
+            (Err(Stop::Trouble(error @ KafkaError::Fenced { .. })), _) => {
+                let outlived = self.begun.elapsed() >= self.transaction_timeout();
+                match outlived && self.is_untouched()? {
+                    true => return self.reclaim(error),
+                    false => Broken::Fenced(error),
+                }
+            }
             (_, Some(failure)) => Broken::Refused(failure),
+            (Err(Stop::Trouble(error @ KafkaError::Fatal { .. })), None) => match self.is_untouched()? {
+                true => return self.reclaim(error),
+                false => Broken::Fenced(error),
+            },
             (Err(Stop::Trouble(error)), None) => Broken::Kafka(error),
             (Ok(()), None) => match error {
                 // What time heals, or a new attempt.
@@ -326,6 +372,47 @@ impl Thread {
             },
         };
         Some(Word::Broken(broken))
+    }
+
+    fn transaction_timeout(&self) -> Duration {
+        let set = self.settings.get("transaction.timeout.ms").and_then(|ms| ms.parse().ok());
+        set.map_or(TRANSACTION_TIMEOUT, Duration::from_millis)
+    }
+
+    /// Whether the committed offsets are those that this task committed last, so that nobody else has brought anything
+    /// since. None: the task is gone.
+    fn is_untouched(&self) -> Option<bool> {
+        let keys: Vec<_> = self.committed.keys().map(|partition| self.place.offsets.key(partition)).collect();
+        loop {
+            match self.place.offsets.load_keys(&keys, LOAD_STEP) {
+                Ok(stored) => {
+                    let mut pairs = stored.iter().zip(&self.committed);
+                    return Some(pairs.all(|(stored, (partition, ours))| {
+                        let doubtful = self.doubtful.get(partition).map(String::as_bytes);
+                        stored.as_deref().is_some_and(|stored| stored == ours.as_bytes() || Some(stored) == doubtful)
+                    }));
+                }
+                Err(error) => tracing::warn!(task = self.task, "committed offsets cannot be read yet: {error}"),
+            }
+            self.check_company().ok()?;
+        }
+    }
+
+    /// Takes the id over once more, after `error` has made this producer useless. None: the task is gone.
+    fn reclaim(&mut self, error: KafkaError) -> Option<Word> {
+        loop {
+            match take_over(&self.settings, LOAD_STEP) {
+                Ok(producer) => {
+                    self.producer = producer;
+                    self.outcomes.clear();
+                    // Which offsets are committed now is the guest's to ask.
+                    self.committed.clear();
+                    return Some(Word::Undone { error });
+                }
+                Err(error) if error.is_retriable() => self.check_company().ok()?,
+                Err(error) => return Some(Word::Broken(Broken::Kafka(error))),
+            }
+        }
     }
 
     /// Takes note of acknowledgements.

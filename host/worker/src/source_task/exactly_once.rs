@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::boundaries::{Boundaries, End, Mark, Pause, Rule};
-use super::courier::{Broken, Courier, OffsetsTopic, Step, Word, Work, take_over};
+use super::courier::{Broken, Courier, OffsetsPlace, Step, Word, Work, take_over};
 use super::plain::{FlushTimes, news};
 use crate::fencing::timeout_hint;
 use crate::metrics::TaskMetrics;
@@ -79,8 +79,8 @@ impl ExactlyOnce {
             let text = format!("the transactional id \"{id}\" cannot be taken over: {error}");
             if error.is_retriable() { Failure::retriable(text) } else { Failure::fatal(text) }
         })?;
-        let place = OffsetsTopic { topic: offsets_topic.clone(), connector: offsets.connector.clone() };
-        let (courier, words) = Courier::start(name, producer, place, WORK_MAX)
+        let place = OffsetsPlace { topic: offsets_topic.clone(), offsets: offsets.clone() };
+        let (courier, words) = Courier::start(name, producer, client, place, WORK_MAX)
             .map_err(|error| Failure::retriable(format!("the producer's thread cannot be started: {error}")))?;
         Ok(ExactlyOnce {
             name: name.to_owned(),

@@ -8,7 +8,7 @@ use tidegate_broker::{Broker, BrokerConfig, RunningBroker};
 use tidegate_config::worker::{Mode, WorkerConfig};
 use tidegate_engine::{CompilerCommand, Digest, Engine, EngineConfig};
 use tidegate_herder::Plugins;
-use tidegate_kafka::{ClientSettings, Consumer, Polled, StartOffset, TopicPartition};
+use tidegate_kafka::{Admin, ClientSettings, CompactedTopic, Consumer, NewTopic, Polled, StartOffset, TopicPartition};
 use tidegate_worker::{Catalog, Metrics, OffsetStore, Worker, WorkerParts};
 
 /// The folder for what tests leave behind and find again: compiled code and guests.
@@ -36,12 +36,36 @@ pub(crate) struct Life {
 }
 
 impl Life {
+    /// A worker whose sources write exactly once, with its offsets in a topic as in a cluster.
+    pub(crate) fn exactly_once(directory: &Path, in_the_box: &[u8], bootstrap: &str) -> Life {
+        const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
+        let settings = [
+            ("bootstrap.servers", bootstrap),
+            ("group.id", "g"),
+            ("exactly.once.source.support", "enabled"),
+            ("key.converter", STRING),
+            ("value.converter", STRING),
+            ("config.storage.topic", "configs"),
+            ("offset.storage.topic", "offsets"),
+            ("status.storage.topic", "status"),
+        ];
+        let topic = NewTopic {
+            name: "offsets".to_owned(),
+            partitions: Some(2),
+            replication_factor: Some(1),
+            configs: vec![("cleanup.policy".to_owned(), "compact".to_owned())],
+        };
+        let admin = Admin::open(&ClientSettings::for_control(bootstrap)).unwrap();
+        admin.create_topic(&topic, DEADLINE).unwrap();
+        let reader = ClientSettings::for_reader(bootstrap, "g", 1 << 20);
+        let writer = ClientSettings::for_producer(bootstrap, 1 << 20);
+        let table = CompactedTopic::open(&reader, &writer, &topic.name, DEADLINE).unwrap();
+        let (config, _) = WorkerConfig::check(Mode::Distributed, &settings.into_iter().collect(), "/").unwrap();
+        Life::of(directory, in_the_box, config, OffsetStore::in_topic(table).unwrap())
+    }
+
     /// `directory` outlives the program; `more` are settings of the worker besides what it must have.
     pub(crate) fn begin(directory: &Path, in_the_box: &[u8], bootstrap: &str, more: &[(&str, &str)]) -> Life {
-        let compiler = CompilerCommand { program: env!("CARGO_BIN_EXE_compile-child").into(), args: Vec::new() };
-        let engine = Engine::start(EngineConfig::new(compiler, kept().join("cwasm"))).unwrap();
-        let catalog = Arc::new(Catalog::open(engine.clone(), directory.join("plugins")).unwrap());
-        engine.handle().block_on(catalog.add_bundled(in_the_box)).unwrap();
         let offsets = directory.join("offsets");
         let mut settings = vec![
             ("bootstrap.servers", bootstrap),
@@ -51,13 +75,21 @@ impl Life {
         ];
         settings.extend(more);
         let (config, _) = WorkerConfig::check(Mode::Standalone, &settings.into_iter().collect(), "/").unwrap();
+        Life::of(directory, in_the_box, config, OffsetStore::in_file(&offsets).unwrap())
+    }
+
+    fn of(directory: &Path, in_the_box: &[u8], config: WorkerConfig, offsets: OffsetStore) -> Life {
+        let compiler = CompilerCommand { program: env!("CARGO_BIN_EXE_compile-child").into(), args: Vec::new() };
+        let engine = Engine::start(EngineConfig::new(compiler, kept().join("cwasm"))).unwrap();
+        let catalog = Arc::new(Catalog::open(engine.clone(), directory.join("plugins")).unwrap());
+        engine.handle().block_on(catalog.add_bundled(in_the_box)).unwrap();
         let metrics = Arc::new(Metrics::default());
         let worker = Worker::new(WorkerParts {
             config,
             directory: "/".to_owned(),
             engine: engine.clone(),
             catalog: catalog.clone(),
-            offsets: OffsetStore::in_file(&offsets).unwrap(),
+            offsets,
             metrics: metrics.clone(),
         });
         Life { engine, catalog, worker, metrics }

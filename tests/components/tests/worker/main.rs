@@ -2,6 +2,7 @@
 
 mod catalog;
 mod counters;
+mod exactly_once;
 mod keys;
 mod lanes;
 mod life;
