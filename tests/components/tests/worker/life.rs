@@ -47,6 +47,7 @@ impl Life {
             ("value.converter", STRING),
             ("config.storage.topic", "configs"),
             ("offset.storage.topic", "offsets"),
+            ("offset.storage.replication.factor", "1"),
             ("status.storage.topic", "status"),
         ];
         let topic = NewTopic {
