@@ -116,6 +116,10 @@ pub(crate) fn timeout_hint(task: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_broker::{Broker, BrokerConfig};
+    use tidegate_herder::Instance;
+    use tidegate_kafka::OutRecord;
+
     use super::*;
 
     #[test]
@@ -124,5 +128,33 @@ mod tests {
         assert_eq!(names.transactional_id(3), "g-orders-3");
         names.prefix = Some("shop");
         assert_eq!(names.transactional_id(0), "shop-0");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_generation_fences_earlier_tasks_that_it_has_no_successor_for_and_later_ones_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let broker = Broker::start(BrokerConfig::new(([127, 0, 0, 1], 0).into(), dir.path().to_owned())).unwrap();
+        let bootstrap = broker.address().to_string();
+        let client = |id: &str| Ok(ClientSettings::for_transactional_producer(&bootstrap, id, 1 << 20));
+        let names = Incarnation { group: "g", connector: "c", prefix: None };
+        let run = RunId { subject: ConnectorKey::plain("c").subject(Instance::Task(0)), uid: 1, epoch: 1 };
+        let fencing = Fencing::default();
+        let task = |number| {
+            let mut producer = take_over(&client(&names.transactional_id(number)).unwrap(), TIMEOUT).unwrap();
+            producer.begin_transaction().unwrap();
+            let record = OutRecord { topic: "t", value: Some(b"x"), ..OutRecord::default() };
+            assert_eq!(producer.produce(&[record], TIMEOUT).accepted, 1);
+            producer
+        };
+
+        fencing.begin(&run, 1, &names, 3, client).await.unwrap();
+        let (mut first, mut last) = (task(0), task(2));
+        // A task that starts again among its fellows is none of their business.
+        fencing.begin(&run, 1, &names, 3, client).await.unwrap();
+        first.commit_transaction(TIMEOUT).unwrap();
+        fencing.begin(&run, 2, &names, 1, client).await.unwrap();
+        assert!(matches!(last.commit_transaction(TIMEOUT), Err(KafkaError::Fenced { .. })));
+        drop((first, last));
+        broker.stop().await;
     }
 }

@@ -275,6 +275,16 @@ impl Backend {
             };
             load.answer(answer);
         }
+        for list in lists {
+            let mut entries: Vec<Entry> = Vec::new();
+            self.each(|key, value| {
+                if key.starts_with(&list.wish) {
+                    entries.push((key.to_vec(), value.to_vec()));
+                }
+            });
+            entries.sort_unstable();
+            list.answer(read.clone().map(|_| entries));
+        }
     }
 
     /// By partition, where the log of the store ends.
@@ -289,16 +299,6 @@ impl Backend {
         match self {
             Backend::Topic(topic) => topic.has_read(ends),
             Backend::File(_) => true,
-        }
-        for list in lists {
-            let mut entries: Vec<Entry> = Vec::new();
-            self.each(|key, value| {
-                if key.starts_with(&list.wish) {
-                    entries.push((key.to_vec(), value.to_vec()));
-                }
-            });
-            entries.sort_unstable();
-            list.answer(read.clone().map(|_| entries));
         }
     }
 
@@ -670,8 +670,12 @@ mod tests {
     fn a_connectors_partitions_are_listed_and_no_others() {
         let dir = tempfile::tempdir().unwrap();
         let store = OffsetStore::in_file(&dir.path().join("connect.offsets")).unwrap();
-        let of =
-            |connector: &str| ConnectorOffsets { connector: connector.to_owned(), store: store.clone(), own: None };
+        let of = |connector: &str| ConnectorOffsets {
+            connector: connector.to_owned(),
+            store: store.clone(),
+            own: None,
+            is_transactional: false,
+        };
         let (lines, quoted) = (of("lines"), of("li\"nes"));
         let value = |text: &str| Some(text.as_bytes().to_vec());
         let writes = [
@@ -698,7 +702,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let open = |name: &str| OffsetStore::in_file(&dir.path().join(name)).unwrap();
         let own = OwnOffsets { topic: "own".to_owned(), store: open("own") };
-        let offsets = ConnectorOffsets { connector: "c".to_owned(), store: open("workers"), own: Some(own.clone()) };
+        let offsets = ConnectorOffsets {
+            connector: "c".to_owned(),
+            store: open("workers"),
+            own: Some(own.clone()),
+            is_transactional: false,
+        };
         let write =
             |partition: &str, value: Option<&str>| (offsets.key(partition), value.map(|text| text.as_bytes().to_vec()));
         let a_and_b = [write(r#"{"p":"a"}"#, Some(r#"{"n":1}"#)), write(r#"{"p":"b"}"#, Some(r#"{"n":1}"#))];

@@ -463,7 +463,6 @@ mod tests {
             databases: Vec::new(),
             granted: vec![granted("/data/in.txt", false, false), granted("/out", true, true)],
             preopened: HashMap::new(),
-            databases: Default::default(),
             open: HashMap::from([(1, open("/data")), (2, open("/out")), (3, open("/out/sub"))]),
         }
     }

@@ -8,7 +8,7 @@ use tidegate_record::schema::{Field, Kind, Schema};
 use tidegate_record::value::{Members, Value};
 
 /// A schema and a value of it.
-pub type Sample = (Schema, Value);
+pub(crate) type Sample = (Schema, Value);
 
 fn scalar() -> impl Strategy<Value = Sample> {
     prop_oneof![
@@ -41,7 +41,7 @@ fn optional(sample: impl Strategy<Value = Sample>) -> impl Strategy<Value = Samp
 }
 
 /// A struct with a name, whose fields are scalars, lists, maps and structs. `deep`: also lists of lists.
-pub fn record(deep: bool) -> impl Strategy<Value = Sample> {
+pub(crate) fn record(deep: bool) -> impl Strategy<Value = Sample> {
     let leaf = optional(scalar()).boxed();
     let inner = leaf.prop_recursive(3, 24, 4, move |inner| {
         let items = if deep { inner.clone().boxed() } else { scalar().boxed() };

@@ -12,7 +12,7 @@ const BYTES: Converters =
     Converters { key: Converter::Bytes, value: Converter::Bytes, header: HeaderConverter::As(Converter::Bytes) };
 
 /// A view with one record whose value is these bytes.
-pub fn with_view<R>(bytes: &[u8], run: impl FnOnce(&mut View<'_>, &mut SchemaTable) -> R) -> R {
+pub(crate) fn with_view<R>(bytes: &[u8], run: impl FnOnce(&mut View<'_>, &mut SchemaTable) -> R) -> R {
     let mut schemas = SchemaTable::default();
     let mut view = View::new(Workspace::default(), JsonOptions::default());
     let message = Message {
@@ -30,7 +30,7 @@ pub fn with_view<R>(bytes: &[u8], run: impl FnOnce(&mut View<'_>, &mut SchemaTab
 }
 
 /// What a decoder makes of bytes.
-pub fn decode(
+pub(crate) fn decode(
     schema: &Schema,
     bytes: &[u8],
     decode: impl FnOnce(&[u8], &mut Payloads<'_>) -> Result<Tag, String>,
@@ -52,7 +52,7 @@ pub fn decode(
 }
 
 /// Shows a value to an encoder: the fields one by one, or the whole.
-pub fn encode(
+pub(crate) fn encode(
     schema: Option<&Schema>,
     value: &Value,
     fields: Option<&[Box<str>]>,
@@ -70,7 +70,7 @@ pub fn encode(
 }
 
 /// A value as JSON, of a schema or of none.
-pub fn shown(value: &Value, schema: Option<&Schema>) -> String {
+pub(crate) fn shown(value: &Value, schema: Option<&Schema>) -> String {
     match schema {
         Some(schema) => {
             value.to_connect_json(Some(schema), &JsonOptions::default()).unwrap_or_else(|error| error.to_string())
@@ -80,11 +80,11 @@ pub fn shown(value: &Value, schema: Option<&Schema>) -> String {
 }
 
 /// A value of a schema from JSON.
-pub fn value(schema: &Schema, json: &str) -> Value {
+pub(crate) fn value(schema: &Schema, json: &str) -> Value {
     Value::from_json_with(json, schema, &JsonOptions::default()).expect("the test writes a value of its schema")
 }
 
 /// Bytes as people write them.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
