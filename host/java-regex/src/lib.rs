@@ -49,6 +49,33 @@ impl JavaRegex {
         }
     }
 
+    /// The text with all its matches replaced.
+    pub fn replace_all(&self, text: &str, replacement: &Replacement) -> Result<String, String> {
+        let mut out = String::with_capacity(text.len());
+        let mut behind = 0;
+        match &self.0 {
+            Engine::Linear { anywhere, .. } => {
+                for captures in anywhere.captures_iter(text) {
+                    let Some(found) = captures.get(0) else { continue };
+                    out.push_str(&text[behind..found.start()]);
+                    replacement.append(text, |group| captures.get(group).map(|found| found.range()), &mut out);
+                    behind = found.end();
+                }
+            }
+            Engine::Backtracking { anywhere, .. } => {
+                for captures in anywhere.captures_iter(text) {
+                    let captures = captures.map_err(|error| too_long(text, &error))?;
+                    let Some(found) = captures.get(0) else { continue };
+                    out.push_str(&text[behind..found.start()]);
+                    replacement.append(text, |group| captures.get(group).map(|found| found.range()), &mut out);
+                    behind = found.end();
+                }
+            }
+        }
+        out.push_str(&text[behind..]);
+        Ok(out)
+    }
+
     /// The text with its first match replaced. Java looks for that match anew: it need not be the whole text.
     pub fn replace_first(&self, text: &str, replacement: &Replacement) -> Result<String, String> {
         let replaced = match &self.0 {
@@ -295,16 +322,21 @@ impl Replacement {
         Ok(Replacement { parts })
     }
 
-    /// The text with its match replaced; `group` says where the groups of the match are, the whole of it being group 0.
-    fn replace(&self, text: &str, group: impl Fn(usize) -> Option<std::ops::Range<usize>>) -> String {
-        let Some(found) = group(0) else { return text.to_owned() };
-        let mut replaced = text[..found.start].to_owned();
+    /// Appends what stands for one match.
+    fn append(&self, text: &str, group: impl Fn(usize) -> Option<std::ops::Range<usize>>, out: &mut String) {
         for part in &self.parts {
-            replaced.push_str(match part {
+            out.push_str(match part {
                 Part::Text(text) => text,
                 Part::Group(number) => group(*number).map_or("", |found| &text[found]),
             });
         }
+    }
+
+    /// The text with its match replaced; `group` says where the groups of the match are, the whole of it being group 0.
+    fn replace(&self, text: &str, group: impl Fn(usize) -> Option<std::ops::Range<usize>>) -> String {
+        let Some(found) = group(0) else { return text.to_owned() };
+        let mut replaced = text[..found.start].to_owned();
+        self.append(text, &group, &mut replaced);
         replaced.push_str(&text[found.end..]);
         replaced
     }

@@ -261,11 +261,18 @@ impl Schema {
     /// Writes the JSON text with the members in Connect's order and without white space.
     pub fn to_json(&self) -> String {
         let mut out = Vec::with_capacity(64);
-        self.write_json(&mut out, None);
+        self.write_json(&mut out, None, &JsonOptions::default());
         String::from_utf8(out).expect("JSON is written from strings")
     }
 
-    fn write_json(&self, out: &mut Vec<u8>, field: Option<&str>) {
+    /// As [`Schema::to_json`], with decimals among the defaults as the options want them.
+    pub fn to_json_with(&self, options: &JsonOptions) -> String {
+        let mut out = Vec::with_capacity(64);
+        self.write_json(&mut out, None, options);
+        String::from_utf8(out).expect("JSON is written from strings")
+    }
+
+    fn write_json(&self, out: &mut Vec<u8>, field: Option<&str>, options: &JsonOptions) {
         if self.kind == Kind::Any {
             return out.extend_from_slice(b"null");
         }
@@ -275,13 +282,13 @@ impl Schema {
         match &self.kind {
             Kind::Array(items) => {
                 out.extend_from_slice(b",\"items\":");
-                items.write_json(out, None);
+                items.write_json(out, None, options);
             }
             Kind::Map(keys, values) => {
                 out.extend_from_slice(b",\"keys\":");
-                keys.write_json(out, None);
+                keys.write_json(out, None, options);
                 out.extend_from_slice(b",\"values\":");
-                values.write_json(out, None);
+                values.write_json(out, None, options);
             }
             Kind::Struct(fields) => {
                 out.extend_from_slice(b",\"fields\":[");
@@ -289,7 +296,7 @@ impl Schema {
                     if i > 0 {
                         out.push(b',');
                     }
-                    field.schema.write_json(out, Some(&field.name));
+                    field.schema.write_json(out, Some(&field.name), options);
                 }
                 out.push(b']');
             }
@@ -322,7 +329,7 @@ impl Schema {
         }
         if let Some(default) = &self.default {
             out.extend_from_slice(b",\"default\":");
-            default.write_connect_json(Some(self), &JsonOptions::default(), out).unwrap_or_else(|_| {
+            default.write_connect_json(Some(self), options, out).unwrap_or_else(|_| {
                 // A default that does not fit its schema can only be made by hand; null keeps the text well-formed.
                 out.extend_from_slice(b"null");
             });
@@ -415,7 +422,16 @@ fn parse(json: &Value, depth: usize) -> Result<Schema, SchemaError> {
     match member("default") {
         None => {}
         Some(default) => {
-            let default = default.to_typed(&schema, &JsonOptions::default())?;
+            // What the writer makes of floats that JSON has no number for.
+            let word = match (&schema.kind, default) {
+                (Kind::Float32, Value::String(word)) => float_of(word).map(|float| Value::Float32(float as f32)),
+                (Kind::Float64, Value::String(word)) => float_of(word).map(Value::Float64),
+                _ => None,
+            };
+            let default = match word {
+                Some(float) => float,
+                None => default.to_typed(&schema, &JsonOptions::default())?,
+            };
             if default == Value::Null && !schema.optional {
                 return Err(invalid("Invalid default value"));
             }
@@ -590,5 +606,15 @@ impl SchemaTable {
             SchemaId::FIRST_DEFINED.. => self.defined.get((id.0 - SchemaId::FIRST_DEFINED) as usize),
             _ => None,
         }
+    }
+}
+
+/// A float that JSON has no number for, as the writer of defaults calls it.
+fn float_of(word: &str) -> Option<f64> {
+    match word {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
     }
 }

@@ -203,6 +203,10 @@ impl<'t> Parser<'t> {
             if self.takes("]") {
                 let of = common.schema();
                 if let Some(of) = &of {
+                    // Connect finds that null is none of the type, and takes the whole for a text.
+                    if items.contains(&Value::Null) {
+                        return Err(NoValue);
+                    }
                     items.iter_mut().for_each(|item| align(item, of));
                 }
                 let of = of.unwrap_or_else(Schema::any);
@@ -233,6 +237,9 @@ impl<'t> Parser<'t> {
                 let (keys, values) = (keys.schema(), values.schema());
                 // Without a common type of the keys Connect gives up on that of the values.
                 let values = values.filter(|_| keys.is_some());
+                if values.is_some() && pairs.iter().any(|(_, value)| *value == Value::Null) {
+                    return Err(NoValue);
+                }
                 for (key, value) in &mut pairs {
                     if let Some(keys) = &keys {
                         align(key, keys);

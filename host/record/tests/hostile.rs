@@ -14,6 +14,7 @@ use proptest::sample::Index;
 use tidegate_record::batch::{batch_from_json, batch_to_json};
 use tidegate_record::edits::edits_from_json;
 use tidegate_record::tlv::{Allowed, check};
+use tidegate_record::view::{Converter, Converters, HeaderConverter, Message, View, Workspace};
 use tidegate_record::{
     BatchReader, BatchWriter, ColumnsReader, ColumnsWriter, EditsReader, Encoding, Schema, SchemaId, SchemaTable, Value,
 };
@@ -204,6 +205,34 @@ proptest! {
         }
         if let Ok(bytes) = edits_from_json(&text, 4) {
             read_as_everything(&bytes);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn a_header_text_is_a_value_whatever_it_is_and_soon(
+        pieces in prop::collection::vec(prop_oneof![
+            8 => prop::sample::select(&["[", "]", "{", "}", ",", ":", "\"", "\\", "1", "-", ".", "e9", "true", "null", " ", "2023-11-14",
+                "T22:13:20.123Z", "22:13:20.000Z", "NaN", "a", "9999999999", "\u{e9}"][..]).prop_map(str::to_owned),
+            1 => "\\PC{0,3}",
+        ], 0..30),
+        bytes in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let text = pieces.concat();
+        let converter = Converter::Json { schemas: false };
+        let all = Converters { key: converter, value: converter, header: HeaderConverter::Simple };
+        let mut schemas = SchemaTable::default();
+        let mut view = View::new(Workspace::default(), Default::default());
+        let headers = [("text", Some(text.as_bytes())), ("bytes", Some(&bytes[..]))];
+        let message = Message {
+            topic: "t", partition: 0, offset: 0, timestamp: -1, append_time: false, key: None, value: None, headers: &headers,
+        };
+        view.push(message, &all, &mut schemas);
+        if view.is_live(0) {
+            let _ = view.write_headers(0, HeaderConverter::Simple, &schemas);
         }
     }
 }

@@ -310,6 +310,7 @@ impl Guest<TransformInstance> {
         };
         match self.instance.reshape(place, &text).await {
             Ok(None) => Ok(Ok(None)),
+            Ok(Some(changed)) if changed.trim() == "null" => Ok(Ok(Some(SchemaId::NONE))),
             Ok(Some(changed)) => {
                 let defined = schemas.lock().define_json(&changed);
                 Ok(defined.map(Some).map_err(|error| of_data(error.to_string())))

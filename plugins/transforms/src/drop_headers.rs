@@ -1,6 +1,6 @@
 //! DropHeaders: removes all headers of some names.
 
-use crate::side::names;
+use crate::side::set_of_names;
 use tidegate_sdk::{Column, Columns, Config, Definition, Edits, Key, Place, Plan, Problem, Result, Transform};
 
 pub(crate) struct DropHeaders {
@@ -16,11 +16,11 @@ impl Transform for DropHeaders {
     }
 
     fn validate(config: &Config) -> Vec<Problem> {
-        names(config, "headers").err().into_iter().collect()
+        set_of_names(config, "headers").err().into_iter().collect()
     }
 
     fn configure(config: &Config) -> Result<DropHeaders> {
-        Ok(DropHeaders { headers: names(config, "headers")? })
+        Ok(DropHeaders { headers: set_of_names(config, "headers")? })
     }
 
     fn plan(&self) -> Plan {

@@ -7,6 +7,7 @@
 mod cast;
 mod drop_headers;
 mod explode;
+mod expression;
 mod extract_field;
 mod filter;
 mod flatten;
@@ -14,8 +15,12 @@ mod header_from;
 mod hoist_field;
 mod insert_field;
 mod insert_header;
+mod json_parse;
+mod json_stringify;
 mod mask_field;
+mod redact;
 mod regex_router;
+mod rename;
 mod replace_field;
 mod restore_dead_letter;
 mod set_schema_metadata;
@@ -27,15 +32,22 @@ mod has_header_key;
 mod record_is_tombstone;
 mod topic_name_matches;
 
+mod cel_columns;
+mod cel_values;
 mod date_format;
 mod field_path;
 mod java_number;
 mod java_values;
+mod json_text;
 mod side;
+
+#[cfg(test)]
+mod hostile;
 
 use cast::Cast;
 use drop_headers::DropHeaders;
 use explode::Explode;
+use expression::Expression;
 use extract_field::ExtractField;
 use filter::Filter;
 use flatten::Flatten;
@@ -44,9 +56,13 @@ use header_from::HeaderFrom;
 use hoist_field::HoistField;
 use insert_field::InsertField;
 use insert_header::InsertHeader;
+use json_parse::JsonParse;
+use json_stringify::JsonStringify;
 use mask_field::MaskField;
 use record_is_tombstone::RecordIsTombstone;
+use redact::Redact;
 use regex_router::RegexRouter;
+use rename::Rename;
 use replace_field::ReplaceField;
 use restore_dead_letter::RestoreDeadLetter;
 use set_schema_metadata::SetSchemaMetadata;
@@ -64,6 +80,8 @@ tidegate_sdk::export! {
         DropHeaders,
         Explode<OnKey>,
         Explode<OnValue>,
+        Expression<OnKey>,
+        Expression<OnValue>,
         ExtractField<OnKey>,
         ExtractField<OnValue>,
         Filter,
@@ -76,9 +94,17 @@ tidegate_sdk::export! {
         InsertField<OnKey>,
         InsertField<OnValue>,
         InsertHeader,
+        JsonParse<OnKey>,
+        JsonParse<OnValue>,
+        JsonStringify<OnKey>,
+        JsonStringify<OnValue>,
         MaskField<OnKey>,
         MaskField<OnValue>,
+        Redact<OnKey>,
+        Redact<OnValue>,
         RegexRouter,
+        Rename<OnKey>,
+        Rename<OnValue>,
         ReplaceField<OnKey>,
         ReplaceField<OnValue>,
         RestoreDeadLetter,

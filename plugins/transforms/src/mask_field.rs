@@ -1,6 +1,6 @@
 //! MaskField: replaces fields with the empty value of their type, or with a given one.
 
-use crate::side::{Side, definition, names, replace_null_with_default, replaces_nulls, require_struct};
+use crate::side::{Side, definition, replace_null_with_default, replaces_nulls, require_struct, set_of_names};
 use std::marker::PhantomData;
 use tidegate_sdk::{
     Bitmap, Cell, Column, Columns, Config, Definition, Edits, FailureKind, Key, Kind, Place, Plan, Problem, Result,
@@ -37,7 +37,7 @@ impl<S: Side> Transform for MaskField<S> {
     }
 
     fn validate(config: &Config) -> Vec<Problem> {
-        let mut problems: Vec<Problem> = names(config, "fields").err().into_iter().collect();
+        let mut problems: Vec<Problem> = set_of_names(config, "fields").err().into_iter().collect();
         if config.get("replacement") == Some("") {
             problems.push(Problem::new("replacement", "must not be empty"));
         }
@@ -46,7 +46,7 @@ impl<S: Side> Transform for MaskField<S> {
 
     fn configure(config: &Config) -> Result<MaskField<S>> {
         Ok(MaskField {
-            fields: names(config, "fields")?,
+            fields: set_of_names(config, "fields")?,
             replaces_nulls: replaces_nulls(config)?,
             replacement: config.get("replacement").map(str::to_owned),
             side: PhantomData,
@@ -167,7 +167,8 @@ fn replaced(kind: Kind, whole: bool, text: &str) -> Mask {
 fn number_of(kind: Kind, whole: bool, text: &str) -> Option<Value> {
     let float = || text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
     // A whole number stays exact; what has a fraction loses it.
-    let long = || text.parse::<i64>().ok().or_else(|| float().map(|number| number as i64));
+    let wide = || text.parse::<i128>().ok().map(|number| number as i64);
+    let long = || text.parse::<i64>().ok().or_else(wide).or_else(|| float().map(|number| number as i64));
     Some(match kind {
         Kind::Int8 => Value::Int8(long()? as i8),
         Kind::Int16 => Value::Int16(long()? as i16),

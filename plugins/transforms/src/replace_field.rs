@@ -111,7 +111,11 @@ fn renames(config: &Config) -> Result<Vec<(String, String)>> {
         // Names keep the blanks around the colon, as in Connect; nothing behind it is no name.
         let parts: Vec<&str> = mapping.trim_end_matches(':').split(':').collect();
         match parts[..] {
-            [old, new] => renames.push((old.to_owned(), new.to_owned())),
+            [old, new] => {
+                // Of two new names of one field the last counts.
+                renames.retain(|(known, _)| known != old);
+                renames.push((old.to_owned(), new.to_owned()));
+            }
             _ => return Err(Error::invalid_config("renames", format!("invalid rename mapping: \"{mapping}\""))),
         }
     }

@@ -77,21 +77,27 @@ pub(crate) fn replaces_nulls(config: &Config) -> Result<bool> {
     config.boolean("replace.null.with.default")
 }
 
-/// The names of a list that has to have some, no two of them the same.
+/// As [`names`], of which each counts once.
+pub(crate) fn set_of_names(config: &Config, key: &str) -> Result<Vec<String>, Problem> {
+    let mut set: Vec<String> = Vec::new();
+    for name in names(config, key)? {
+        if !set.contains(&name) {
+            set.push(name);
+        }
+    }
+    Ok(set)
+}
+
+/// The names of a list that has to have some.
 pub(crate) fn names(config: &Config, key: &str) -> Result<Vec<String>, Problem> {
     let names: Vec<String> = config.list(key).into_iter().map(str::to_owned).collect();
     if names.is_empty() {
         return Err(Problem::new(key, "must not be empty"));
     }
-    for (at, name) in names.iter().enumerate() {
-        if name.is_empty() {
-            return Err(Problem::new(key, "has an empty element"));
-        }
-        if names[..at].contains(name) {
-            return Err(Problem::new(key, format!("names \"{name}\" twice")));
-        }
+    match names.iter().any(String::is_empty) {
+        true => Err(Problem::new(key, "has an empty element")),
+        false => Ok(names),
     }
-    Ok(names)
 }
 
 /// Refuses a schema that is no struct.

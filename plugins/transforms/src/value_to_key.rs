@@ -1,7 +1,7 @@
 //! ValueToKey: makes the key of a record out of fields of its value.
 
 use crate::field_path::{path, schema_at, syntax_version};
-use crate::side::{OnValue, Side, names, replace_null_with_default, replaces_nulls, require_struct};
+use crate::side::{OnValue, Side, replace_null_with_default, replaces_nulls, require_struct, set_of_names};
 use tidegate_sdk::{
     Column, Columns, Config, Definition, Edits, Error, FailureKind, Key, Place, Plan, Problem, Result, Schema,
     Transform,
@@ -40,7 +40,7 @@ impl Transform for ValueToKey {
     }
 
     fn configure(config: &Config) -> Result<ValueToKey> {
-        let fields = names(config, "fields")?;
+        let fields = set_of_names(config, "fields")?;
         let paths = fields.iter().map(|field| path(config, "fields", field)).collect::<Result<_>>()?;
         Ok(ValueToKey { fields, paths, replaces_nulls: replaces_nulls(config)? })
     }

@@ -262,7 +262,11 @@ impl<T: Transform> RunningTransform for T {
     fn reshape(&self, place: Place, schema: &str) -> Result<Option<String>> {
         let json = serde_json::from_str(schema).map_err(Error::fatal)?;
         let schema = Schema::from_json(&json).map_err(Error::fatal)?;
-        Ok(Transform::reshape(self, place, &schema)?.map(|schema| schema.to_json().to_string()))
+        let made = Transform::reshape(self, place, &schema)?;
+        match self.drops_schema(place) {
+            true => Ok(Some("null".to_owned())),
+            false => Ok(made.map(|schema| schema.to_json().to_string())),
+        }
     }
 
     fn apply(&self, arena: &[u8]) -> Result<Vec<u8>> {

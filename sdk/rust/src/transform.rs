@@ -26,6 +26,12 @@ pub trait Transform: Sized + 'static {
         Ok(None)
     }
 
+    /// Whether values of a place have no schema afterwards. The edits then set the whole of it.
+    fn drops_schema(&self, place: Place) -> bool {
+        let _ = place;
+        false
+    }
+
     /// Looks at the read columns and answers edits. Must answer the same for the same columns.
     fn apply(&self, columns: &Columns<'_>, edits: &mut Edits) -> Result<()>;
 }

@@ -3,6 +3,7 @@
 
 pub mod checker;
 pub mod faults;
+pub mod oracle;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -83,6 +84,15 @@ impl Java {
             bail!("{class} failed:\n{}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// A program of one source file with Kafka's classes, in the time zone and language that recordings are made in.
+    pub fn program(&self, source: &Path) -> Result<Command> {
+        self.fetch()?;
+        let mut program = Command::new("java");
+        program.arg("-cp").arg(self.home.join("libs").join("*"));
+        program.args(["-Xmx512m", "-Duser.timezone=UTC", "-Duser.language=en", "-Duser.country=US"]).arg(source);
+        Ok(program)
     }
 
     /// Starts the real Kafka Connect in distributed mode; ready when it answers.

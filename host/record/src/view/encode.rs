@@ -16,6 +16,7 @@ use crate::batch::{BatchWriter, Encoding};
 use crate::json::text::write_string;
 use crate::schema::Kind;
 use crate::tlv::Tag;
+use crate::value::DecimalFormat;
 use crate::{Schema, SchemaId, SchemaTable, Value};
 
 /// What writing a key or value gave.
@@ -126,10 +127,7 @@ impl View<'_> {
             Converter::Json { schemas: false } => self.write_json(record, side, schemas, out).map(|()| true),
             Converter::Json { schemas: true } | Converter::JsonOf(_) => {
                 out.extend_from_slice(b"{\"schema\":");
-                match schemas.text(schema) {
-                    Some(text) => out.extend_from_slice(text.as_bytes()),
-                    None => out.extend_from_slice(b"null"),
-                }
+                self.write_schema(schema, schemas, out);
                 out.extend_from_slice(b",\"payload\":");
                 self.write_json(record, side, schemas, out)?;
                 out.push(b'}');
@@ -170,6 +168,17 @@ impl View<'_> {
                 Ok(true)
             }
             _ => convert::write(converter, &self.tree(record, source, schema), schema.map(Arc::as_ref), out),
+        }
+    }
+
+    /// Appends the text of a schema; null for none. Mostly it is there already.
+    fn write_schema(&self, id: SchemaId, schemas: &SchemaTable, out: &mut Vec<u8>) {
+        match (self.options().decimal, schemas.text(id), schemas.get(id)) {
+            (DecimalFormat::Numeric, Some(text), Some(schema)) if text.contains("\"default\":") => {
+                out.extend_from_slice(schema.to_json_with(self.options()).as_bytes());
+            }
+            (_, Some(text), _) => out.extend_from_slice(text.as_bytes()),
+            (_, None, _) => out.extend_from_slice(b"null"),
         }
     }
 
@@ -401,7 +410,7 @@ impl View<'_> {
                     let enveloped = converter != Converter::Json { schemas: false };
                     if enveloped {
                         out.extend_from_slice(b"{\"schema\":");
-                        out.extend_from_slice(schemas.text(header.schema).map_or("null", |text| text).as_bytes());
+                        self.write_schema(header.schema, schemas, &mut out);
                         out.extend_from_slice(b",\"payload\":");
                     }
                     self.write_source(record, header.source, schema, &mut out)?;

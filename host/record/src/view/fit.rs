@@ -92,6 +92,13 @@ fn fit_tree(tree: Value, to: &Schema) -> Result<Value, String> {
     if tree.to_connect_json(Some(to), &options).is_ok() {
         return Ok(tree);
     }
+    if let (Value::Map(members), Kind::Map(keys, _)) = (&tree, &to.kind)
+        && members.is_empty()
+        && keys.kind != Kind::String
+    {
+        // Without entries nothing says what the keys would be.
+        return Ok(Value::Pairs(Vec::new()));
+    }
     let as_json = match &tree {
         Value::Int8(value) => Value::Number(value.to_string()),
         Value::Int16(value) => Value::Number(value.to_string()),

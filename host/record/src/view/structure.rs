@@ -10,6 +10,7 @@ use super::plan::{Column, Side};
 use super::read::Found;
 use super::source::{Base, Source};
 use super::{Body, Form, View};
+use crate::schema::Kind;
 use crate::tlv::Tag;
 use crate::value::Members;
 use crate::{Schema, SchemaId, SchemaTable, Value};
@@ -375,7 +376,7 @@ impl Flat<'_> {
                 }
             }
             // A struct that is null has no fields; they are null in the flat one.
-            (Value::Null, Some(schema)) if !schema.fields().is_empty() => {}
+            (Value::Null, Some(Schema { kind: Kind::Struct(_), .. })) => {}
             (Value::Null, Some(Schema { default: Some(default), .. })) if self.defaults => {
                 self.members.insert(name, default.clone());
             }

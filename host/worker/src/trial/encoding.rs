@@ -209,7 +209,12 @@ pub(super) fn value(json: &Value, schema: Option<&Schema>, lost: &mut Lost) -> R
                 [key, entry] => Ok((value(key, keys, lost)?, value(entry, values, lost)?)),
                 _ => Err(wrong()),
             });
-            map(pairs.collect::<Result<_>>()?)
+            let pairs: Vec<_> = pairs.collect::<Result<_>>()?;
+            // Without entries only the schema says what the keys are.
+            match keys.is_some_and(|keys| keys.kind != Kind::String) && pairs.is_empty() {
+                true => Value::Pairs(pairs),
+                false => map(pairs),
+            }
         }
         "struct" => {
             let Value::Map(fields) = inner else { return Err(wrong()) };

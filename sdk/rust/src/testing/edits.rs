@@ -110,6 +110,7 @@ impl EditsReader {
             let Some(old) = schema.as_ref().filter(|_| asked) else { continue };
             match reshape(place, &old.to_json().to_string()) {
                 Ok(None) => {}
+                Ok(Some(text)) if text == "null" => *schema = None,
                 Ok(Some(text)) => *schema = Some(parse_schema(&text)?),
                 Err(Error::BadRecord(kind, message)) => return Ok(Transformed::Failed(kind, message)),
                 Err(error) => return Ok(Transformed::Failed(FailureKind::Data, error.to_string())),
@@ -315,6 +316,12 @@ fn act(
             None => Ok(()),
         },
         Action::Rename(at, name) => {
+            let column = target(*at)?;
+            if column.place == Place::Header {
+                let of_name = record.headers.iter_mut().filter(|(known, _, _)| Some(&*known) == column.path.first());
+                of_name.for_each(|(known, _, _)| known.clone_from(name));
+                return Ok(());
+            }
             let Some((fields, old)) = fields_of(record, target(*at)?)? else { return Ok(()) };
             if let Some(position) = fields.iter().position(|(field, _)| field == old) {
                 fields[position].0.clone_from(name);

@@ -3,6 +3,7 @@
 mod catalog;
 mod counters;
 mod exactly_once;
+mod explode;
 mod keys;
 mod lanes;
 mod life;

@@ -1,0 +1,31 @@
+//! What the real Kafka Connect makes of random records, Tidegate makes of them too.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tidegate_kafka_ring::oracle::Oracle;
+use tidegate_kafka_ring::{java_or_skip, tidegate};
+
+/// Seeds that are always asked, each so many questions.
+const CORPUS: std::ops::Range<u64> = 1..5;
+const QUESTIONS: usize = 400;
+
+/// `TIDEGATE_ORACLE_SECONDS` gives the random part another length, `TIDEGATE_ORACLE_SEED` another seed.
+#[test]
+fn random_records_become_what_connect_makes_of_them() -> Result<()> {
+    let Some(java) = java_or_skip() else { return Ok(()) };
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let mut oracle = Oracle::start(&java, tidegate(&["try", "--vectors"]))?;
+    for seed in CORPUS {
+        oracle.play(seed, QUESTIONS, Duration::from_secs(60))?;
+    }
+    let seed = number("TIDEGATE_ORACLE_SEED").unwrap_or_else(|| {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    });
+    let time = Duration::from_secs(number("TIDEGATE_ORACLE_SECONDS").unwrap_or(20));
+    println!("TIDEGATE_ORACLE_SEED={seed}");
+    oracle.play(seed, usize::MAX, time)?;
+    let asked = oracle.verdict()?;
+    println!("{asked} questions were answered alike");
+    Ok(())
+}
