@@ -490,6 +490,10 @@ impl Writer {
                     continue;
                 }
             };
+            if let Err(message) = view.check_depth(record, self.side) {
+                failed(view, record, message);
+                continue;
+            }
             out.clear();
             wire::write_prefix(prepared.id, &mut out);
             let positions = positions.entry(place).or_default();

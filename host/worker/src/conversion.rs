@@ -174,6 +174,7 @@ impl Conversion {
             writer.write(view, &self.schemas.lock(), fail);
         }
         for guest in &mut self.guests {
+            guest.refuse_deep(view);
             for places in guest.places(view).chunks(PLACES_MAX) {
                 let mut batch = BatchWriter::new(Encoding::Raw, Encoding::Tlv);
                 for place in places {
@@ -217,6 +218,21 @@ impl Guest {
             .iter()
             .flat_map(|&row| headers(row as usize).map(move |header| Place { record: row as usize, header }))
             .collect()
+    }
+
+    /// Fails what is nested too deeply to cross.
+    fn refuse_deep(&self, view: &mut View<'_>) {
+        let (side, stage) = match self.part {
+            Part::Key => (Side::Key, Stage::KeyConverter),
+            Part::Value => (Side::Value, Stage::ValueConverter),
+            // No header is JSON text.
+            Part::Header => return,
+        };
+        for &row in view.rows().records() {
+            if let Err(message) = view.check_depth(row as usize, side) {
+                view.fail_in(row as usize, stage, message);
+            }
+        }
     }
 
     fn tree(&self, view: &View<'_>, place: Place, schemas: &TaskSchemas) -> Tree {

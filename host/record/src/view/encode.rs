@@ -133,13 +133,16 @@ impl View<'_> {
                 out.push(b'}');
                 Ok(true)
             }
-            _ => match body {
-                Body::Whole(source) => self.write_plain(record, source, schemas.get(schema), converter, out),
-                Body::Fields { .. } => {
-                    let tree = self.fields_tree(record, side);
-                    convert::write(converter, &tree, schemas.get(schema).map(Arc::as_ref), out)
+            _ => {
+                self.check_depth(record, side)?;
+                match body {
+                    Body::Whole(source) => self.write_plain(record, source, schemas.get(schema), converter, out),
+                    Body::Fields { .. } => {
+                        let tree = self.fields_tree(record, side);
+                        convert::write(converter, &tree, schemas.get(schema).map(Arc::as_ref), out)
+                    }
                 }
-            },
+            }
         }
     }
 

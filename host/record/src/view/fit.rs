@@ -50,6 +50,7 @@ impl View<'_> {
         if let Some(source) = fit_scalar(source, to) {
             return Ok(source);
         }
+        self.check_source(record, source)?;
         let tree = self.tree(record, source, from);
         fit_tree(tree, to).map(|tree| self.keep_tree(tree))
     }

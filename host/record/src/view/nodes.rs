@@ -183,8 +183,9 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether a key or value can be written as nodes, which are not nested as deeply as JSON may be.
-    pub(super) fn check_depth(&self, record: usize, side: Side) -> Result<(), String> {
+    /// Whether a key or value can be taken apart: written as nodes or by a converter other than JSON, which do not nest as
+    /// deeply as JSON may. The error says how deep they do.
+    pub fn check_depth(&self, record: usize, side: Side) -> Result<(), String> {
         let deep = match self.sides[side as usize][record].body {
             Body::Whole(source) => self.is_deeper(record, source, NESTING_MAX),
             Body::Fields { layout, form: Form::Json(base), start, end, .. } if self.layouts.get(layout).untouched => {
@@ -201,6 +202,11 @@ impl<'a> View<'a> {
             }
         };
         if deep { Err(TOO_DEEP.to_owned()) } else { Ok(()) }
+    }
+
+    /// As [`View::check_depth`] for a part of a key or value.
+    pub(super) fn check_source(&self, record: usize, source: Source) -> Result<(), String> {
+        if self.is_deeper(record, source, NESTING_MAX) { Err(TOO_DEEP.to_owned()) } else { Ok(()) }
     }
 
     /// Whether a value has more than `max` levels, itself and the scalars in it included.

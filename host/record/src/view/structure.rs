@@ -158,6 +158,9 @@ impl View<'_> {
         let Some(position) = self.layouts.get(layout).position(top) else { return };
         let field = self.layouts.get(layout).fields[position].clone();
         let source = self.resolve(index, field.origin, slots, form);
+        if let Err(message) = self.check_source(index, source) {
+            return self.fail_data(index, message);
+        }
         let mut tree = self.tree(index, source, field.schema.as_ref());
         let mut schema = field.schema.as_deref();
         let mut inner = &mut tree;
@@ -331,6 +334,7 @@ impl View<'_> {
             let fields = self.layouts.get(layout).fields.clone();
             let added = fields.into_iter().try_for_each(|field| {
                 let source = self.resolve(index, field.origin, slots, form);
+                self.check_source(index, source)?;
                 let tree = self.tree(index, source, field.schema.as_ref());
                 flat.add(self.name(field.name).to_owned(), tree, field.schema.as_deref())
             });

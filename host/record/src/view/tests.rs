@@ -437,6 +437,14 @@ fn what_is_too_deep_for_nodes_stays_text_or_fails() {
         r#"{"edits":[{"op":"flatten","place":"value","delimiter":"."}]}"#,
         "failed in Transformation: nested more than 64 levels deep",
     );
+    let mut schemas = SchemaTable::default();
+    let mut view = View::new(Workspace::default(), JsonOptions::default());
+    view.push(message(None, Some(deep.as_bytes())), &all(JSON), &mut schemas);
+    let text = written(&mut view, all(Converter::String), &schemas);
+    assert_eq!(
+        text, "failed in ValueConverter: nested more than 64 levels deep\n",
+        "and is not text with a null in it"
+    );
 }
 
 #[test]
