@@ -65,13 +65,25 @@ fn fields(count: usize) -> String {
 
 #[test]
 fn ten_thousand_fields_are_many_and_no_more() {
-    check(&["insert", "text,parse", "flat", "cel"], &[&fields(10_000)], expect![""]);
+    check(&["insert", "text,parse", "flat", "cel"], &[&fields(10_000)], expect![[r#"
+        insert
+        {"map":[[{"string":"field 0"},{"int64":0}],[{"string":"field 1"},{"int64":1}],[{"string":"field 10"},{"int64":10}],[{"string":"field 100"},{"int64":10 (407821 bytes)
+        text,parse
+        {"map":[[{"string":"field 0"},{"int64":0}],[{"string":"field 1"},{"int64":1}],[{"string":"field 10"},{"int64":10}],[{"string":"field 100"},{"int64":10 (407789 bytes)
+        flat
+        {"map":[[{"string":"field 0"},{"int64":0}],[{"string":"field 1"},{"int64":1}],[{"string":"field 10"},{"int64":10}],[{"string":"field 100"},{"int64":10 (407789 bytes)
+        cel
+        {"map":[[{"string":"field 0"},{"int64":0}],[{"string":"field 1"},{"int64":1}],[{"string":"field 10"},{"int64":10}],[{"string":"field 100"},{"int64":10 (407789 bytes)
+    "#]]);
 }
 
 #[test]
 fn numbers_of_any_length_pass_as_connect_takes_them() {
     let digits = format!("{{\"b\":1e99999,\"c\":-0.0,\"d\":1e-99999,\"a\":{}}}", "9".repeat(1_000));
-    check(&["text,parse"], &[&digits], expect![""]);
+    check(&["text,parse"], &[&digits], expect![[r#"
+        text,parse
+        {"map":[[{"string":"a"},{"int64":-1}],[{"string":"b"},{"float64":"Infinity"}],[{"string":"c"},{"float64":-0.0}],[{"string":"d"},{"float64":0.0}]]} (146 bytes)
+    "#]]);
 }
 
 #[test]
@@ -95,7 +107,18 @@ fn what_is_no_json_or_too_deep_is_refused_with_its_place() {
              \"op\":\"toConnectData\",\"input\":{{\"base64\":\"{base64}\"}}}}\n"
         ));
     }
-    expect![""].assert_eq(&Place::new().transcript_on(&["try", "--vectors"], &questions));
+    expect![[r#"
+        $ tidegate try --vectors
+        {"id":1,"error":{"at":"apply","class":"org.apache.kafka.connect.errors.DataException","message":"not JSON at byte 6: not UTF-8"}}
+        {"id":1,"error":{"at":"apply","class":"org.apache.kafka.connect.errors.DataException","message":"not JSON at byte 2: not UTF-8"}}
+        {"id":1,"error":{"at":"apply","class":"org.apache.kafka.connect.errors.DataException","message":"not JSON at byte 6: not UTF-8"}}
+        {"id":1,"error":{"at":"apply","class":"org.apache.kafka.connect.errors.DataException","message":"not JSON at byte 6: half of a surrogate pair in a string"}}
+        {"id":1,"error":{"at":"apply","class":"org.apache.kafka.connect.errors.DataException","message":"not JSON at byte 5: expected a value"}}
+        {"id":1,"error":{"at":"apply","class":"org.apache.kafka.connect.errors.DataException","message":"not JSON at byte 6: not a number as JSON writes it"}}
+        {"id":1,"error":{"at":"apply","class":"org.apache.kafka.connect.errors.DataException","message":"not JSON at byte 6: expected `,` or a closing bracket"}}
+        {"id":1,"output":{"schema":null,"value":{"map":[[{"string":"a"},null]]}}}
+        {"id":1,"error":{"at":"apply","class":"org.apache.kafka.connect.errors.DataException","message":"not JSON at byte 1004: more than 1000 levels of nesting"}}
+        exit 0"#]].assert_eq(&Place::new().transcript_on(&["try", "--vectors"], &questions));
 }
 
 #[test]
