@@ -148,7 +148,7 @@ mod tests {
         check(
             &[("headers", "h:i")],
             r#"[{"topic":"t","headers":[["h",1],["j",2]]}]"#,
-            expect![[r#"[{"topic":"t","headers":[["h",1],["j",2]]}]"#]],
+            expect![[r#"[{"topic":"t","headers":[["i",1],["j",2]]}]"#]],
         );
     }
 

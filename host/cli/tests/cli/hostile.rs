@@ -65,7 +65,10 @@ fn fields(count: usize) -> String {
 
 #[test]
 fn ten_thousand_fields_are_many_and_no_more() {
-    check(&["insert", "text,parse", "flat", "cel"], &[&fields(10_000)], expect![[r#"
+    check(
+        &["insert", "text,parse", "flat", "cel"],
+        &[&fields(10_000)],
+        expect![[r#"
         insert
         {"map":[[{"string":"field 0"},{"int64":0}],[{"string":"field 1"},{"int64":1}],[{"string":"field 10"},{"int64":10}],[{"string":"field 100"},{"int64":10 (407821 bytes)
         text,parse
@@ -74,16 +77,21 @@ fn ten_thousand_fields_are_many_and_no_more() {
         {"map":[[{"string":"field 0"},{"int64":0}],[{"string":"field 1"},{"int64":1}],[{"string":"field 10"},{"int64":10}],[{"string":"field 100"},{"int64":10 (407789 bytes)
         cel
         {"map":[[{"string":"field 0"},{"int64":0}],[{"string":"field 1"},{"int64":1}],[{"string":"field 10"},{"int64":10}],[{"string":"field 100"},{"int64":10 (407789 bytes)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn numbers_of_any_length_pass_as_connect_takes_them() {
     let digits = format!("{{\"b\":1e99999,\"c\":-0.0,\"d\":1e-99999,\"a\":{}}}", "9".repeat(1_000));
-    check(&["text,parse"], &[&digits], expect![[r#"
+    check(
+        &["text,parse"],
+        &[&digits],
+        expect![[r#"
         text,parse
         {"map":[[{"string":"a"},{"int64":-1}],[{"string":"b"},{"float64":"Infinity"}],[{"string":"c"},{"float64":-0.0}],[{"string":"d"},{"float64":0.0}]]} (146 bytes)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
