@@ -18,6 +18,9 @@ const STRING: &str = r#"{"schema":"\"string\""}"#;
 /// What a request is answered with, given its line.
 type Answer = Box<dyn Fn(&str) -> Vec<u8> + Send>;
 
+/// The address that a converter is told, made of the server's.
+type UrlOf<'f> = &'f dyn Fn(&str) -> String;
+
 /// A server whose address this is, and the heads of all requests that it got.
 fn server(answer: Answer) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -175,7 +178,7 @@ async fn an_answer_without_end_is_refused() {
 async fn credentials_are_sent_from_wherever_they_stand() {
     let basic = "authorization: basic bwu6cdp3";
     let in_url = |url: &str| url.replace("http://", "http://me:p%3Aw@");
-    let cases: [(&dyn Fn(&str) -> String, &[(&str, &str)], &str); 4] = [
+    let cases: [(UrlOf<'_>, &[(&str, &str)], &str); 4] = [
         (&str::to_owned, &[("basic.auth.credentials.source", "USER_INFO"), ("basic.auth.user.info", "me:p:w")], basic),
         (&in_url, &[], basic),
         (

@@ -1,9 +1,12 @@
 //! What the ring on a real schema registry needs: Apicurio Registry with Confluent's API, and the programs of others that
 //! read what Tidegate wrote and write what it reads.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -60,7 +63,7 @@ impl Tools {
         let process = Process::spawn(self.script(&["start", &ports[0], &ports[1]]), &log)?;
         let url = format!("http://127.0.0.1:{port}/apis/ccompat/v7");
         process.ready(&format!("{url}/subjects"))?;
-        Ok(Registry { url, python: self.home.join("python/bin/python"), process })
+        Ok(Registry { url, python: self.home.join("python/bin/python"), _process: process })
     }
 }
 
@@ -69,7 +72,7 @@ pub struct Registry {
     /// With the path below which it speaks Confluent's API.
     pub url: String,
     python: PathBuf,
-    process: Process,
+    _process: Process,
 }
 
 impl Registry {
@@ -114,11 +117,6 @@ impl Registry {
         Ok(reqwest::blocking::get(format!("{}/subjects/{subject}/versions/latest", self.url))?.json()?)
     }
 
-    /// `kill -9`.
-    pub fn kill(&mut self) -> Result<()> {
-        self.process.kill()
-    }
-
     fn send(&self, method: reqwest::Method, path: &str, body: &Value) -> Result<Value> {
         let client = reqwest::blocking::Client::new();
         let answer = client.request(method, format!("{}{path}", self.url)).json(body).send()?;
@@ -129,6 +127,55 @@ impl Registry {
         }
         Ok(serde_json::from_str(&text)?)
     }
+}
+
+/// A way to a registry that can be shut: then whoever connects is turned away.
+pub struct Gate {
+    /// The registry's address through the gate.
+    pub url: String,
+    shut: Arc<AtomicBool>,
+}
+
+impl Gate {
+    /// An open gate in front of a registry.
+    pub fn before(registry: &Registry) -> Result<Gate> {
+        let (target, path) =
+            registry.url.trim_start_matches("http://").split_once('/').context("the registry's address has a path")?;
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let url = format!("http://{}/{path}", listener.local_addr()?);
+        let shut = Arc::new(AtomicBool::new(false));
+        let (is_shut, target) = (shut.clone(), target.to_owned());
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                if is_shut.load(Ordering::Relaxed) {
+                    continue;
+                }
+                let Ok(server) = TcpStream::connect(&target) else { continue };
+                let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else { continue };
+                pass(from, server, is_shut.clone());
+                pass(to, client, is_shut.clone());
+            }
+        });
+        Ok(Gate { url, shut })
+    }
+
+    /// Nobody gets through any more, also on connections that are there.
+    pub fn shut(&self, shut: bool) {
+        self.shut.store(shut, Ordering::Relaxed);
+    }
+}
+
+/// Hands bytes on until either end, or the gate, closes.
+fn pass(mut from: TcpStream, mut to: TcpStream, shut: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        let mut bytes = [0; 8192];
+        while let Ok(read @ 1..) = from.read(&mut bytes) {
+            if shut.load(Ordering::Relaxed) || to.write_all(&bytes[..read]).is_err() {
+                break;
+            }
+        }
+        let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    });
 }
 
 fn target_dir() -> PathBuf {

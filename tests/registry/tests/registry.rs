@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Value, json};
 use tidegate_kafka_ring::{Process, create, free_port, listening, tidegate, until};
-use tidegate_registry_ring::{Registry, tools_or_skip};
+use tidegate_registry_ring::{Gate, Registry, tools_or_skip};
 
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 
@@ -201,22 +201,33 @@ fn json_schema_goes_both_ways() -> Result<()> {
 
 #[test]
 fn a_registry_that_goes_away_keeps_records_waiting_and_loses_none() -> Result<()> {
-    let Some(mut ring) = Ring::start()? else { return Ok(()) };
+    let Some(ring) = Ring::start()? else { return Ok(()) };
+    let gate = Gate::before(&ring.registry)?;
     let avro = "io.confluent.connect.avro.AvroConverter";
+    let through = json!({"value.converter.schema.registry.url": gate.url, "errors.retry.delay.max.ms": "1000"});
+    let line = |text: &str| json!({"line": text, "site": "berlin"});
     ring.append("in.txt", &["one"])?;
-    ring.source("source", "in.txt", "steady", avro, json!({}))?;
-    ring.sink("sink", "out.txt", "steady", avro, json!({}))?;
-    ring.arrived("out.txt", &[json!({"line": "one", "site": "berlin"})])?;
-    ring.registry.kill()?;
+    ring.source("source", "in.txt", "steady", avro, through.clone())?;
+    ring.sink("sink", "out.txt", "steady", avro, through.clone())?;
+    ring.arrived("out.txt", &[line("one")])?;
+
+    gate.shut(true);
     // What was asked once is known: records go on.
     ring.append("in.txt", &["two"])?;
-    ring.arrived("out.txt", &[json!({"line": "two", "site": "berlin"})])?;
-    // Somebody who needs the registry waits.
-    ring.sink("late", "late.txt", "steady", avro, json!({}))?;
-    until("the sink waits", || Ok(ring.worker.output().contains("waits for its schema registry")))?;
-    let status: Value = reqwest::blocking::get(format!("{}/connectors/late/status", ring.rest))?.json()?;
-    assert_eq!(status["tasks"][0]["state"], "RUNNING", "{status}");
-    Ok(())
+    ring.arrived("out.txt", &[line("two")])?;
+    // Whoever needs the registry waits, and no task fails.
+    ring.sink("late", "late.txt", "steady", avro, through.clone())?;
+    ring.source("fresh", "in.txt", "fresh", avro, through)?;
+    until("both wait", || Ok(ring.worker.output().matches("waits for its schema registry").count() >= 4))?;
+    for connector in ["late", "fresh"] {
+        let status: Value = reqwest::blocking::get(format!("{}/connectors/{connector}/status", ring.rest))?.json()?;
+        assert_eq!(status["tasks"][0]["state"], "RUNNING", "{status}");
+    }
+
+    gate.shut(false);
+    ring.arrived("late.txt", &[line("one"), line("two")])?;
+    ring.sink("fresh-sink", "fresh.txt", "fresh", avro, json!({}))?;
+    ring.arrived("fresh.txt", &[line("one"), line("two")])
 }
 
 #[test]
