@@ -20,6 +20,8 @@ type Answer = Box<dyn Fn(&str) -> Vec<u8> + Send>;
 
 /// The address that a converter is told, made of the server's.
 type UrlOf<'f> = &'f dyn Fn(&str) -> String;
+/// With settings, and what the request's head must have.
+type Case<'f> = (UrlOf<'f>, &'f [(&'f str, &'f str)], &'f str);
 
 /// A server whose address this is, and the heads of all requests that it got.
 fn server(answer: Answer) -> (String, Arc<Mutex<Vec<String>>>) {
@@ -178,7 +180,7 @@ async fn an_answer_without_end_is_refused() {
 async fn credentials_are_sent_from_wherever_they_stand() {
     let basic = "authorization: basic bwu6cdp3";
     let in_url = |url: &str| url.replace("http://", "http://me:p%3Aw@");
-    let cases: [(UrlOf<'_>, &[(&str, &str)], &str); 4] = [
+    let cases: [Case<'_>; 4] = [
         (&str::to_owned, &[("basic.auth.credentials.source", "USER_INFO"), ("basic.auth.user.info", "me:p:w")], basic),
         (&in_url, &[], basic),
         (
