@@ -99,6 +99,12 @@ const COUNTERS: &[Counter] = &[
         of: |task| &task.made,
     },
     Counter {
+        name: "tidegate_task_records_aborted_total",
+        help: "Records of transactions that the connector aborted: nobody sees them.",
+        kind: Some(TaskKind::Source),
+        of: |task| &task.aborted,
+    },
+    Counter {
         name: "tidegate_task_records_given_back_total",
         help: "Records read and not delivered when the task was rewound or ended: they are read again.",
         kind: None,
@@ -133,6 +139,7 @@ pub struct TaskMetrics {
     dead_lettered: AtomicU64,
     letters_refused: AtomicU64,
     given_back: AtomicU64,
+    aborted: AtomicU64,
     bytes: AtomicU64,
     recycled: AtomicU64,
     plugin: Mutex<BTreeMap<String, PluginNumber>>,
@@ -233,6 +240,11 @@ impl TaskMetrics {
         self.recycled.fetch_add(1, Relaxed);
     }
 
+    /// A transaction of so many records was aborted at the connector's wish.
+    pub(crate) fn aborted(&self, records: usize) {
+        self.aborted.fetch_add(records as u64, Relaxed);
+    }
+
     /// A transaction of so many records was committed.
     pub(crate) fn committed(&self, records: usize) {
         let records = records as u64;
@@ -253,7 +265,7 @@ impl TaskMetrics {
 
     /// What was read and is nowhere yet is read again: after a rewind, and when a run has ended.
     pub(crate) fn give_back(&self) {
-        let settled = [&self.written, &self.filtered, &self.skipped, &self.given_back];
+        let settled = [&self.written, &self.filtered, &self.skipped, &self.aborted, &self.given_back];
         let settled: u64 = settled.iter().map(|counter| counter.load(Relaxed)).sum();
         self.given_back.fetch_add((self.read.load(Relaxed) + self.made.load(Relaxed)).saturating_sub(settled), Relaxed);
     }

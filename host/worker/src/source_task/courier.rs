@@ -60,6 +60,8 @@ pub(super) enum Word {
     Over,
     /// Records and offsets are durable. None of the records are where the connector aborted them.
     Committed { life: u32, records: usize, offsets: Vec<Committable> },
+    /// So many records will never be visible, as the connector wished.
+    Aborted { records: usize },
     /// Everything that was not committed is undone. The source must go back to what is.
     Undone { error: KafkaError },
     /// Nothing more will be written.
@@ -228,8 +230,9 @@ impl Thread {
                     }
                 }
                 Step::End(End::Abort, offsets) => {
-                    if self.open.take().is_some() {
+                    if let Some(records) = self.open.take() {
                         self.abort()?;
+                        self.say(Word::Aborted { records });
                     }
                     self.commit(life, offsets)?;
                 }

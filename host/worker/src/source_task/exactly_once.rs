@@ -200,6 +200,7 @@ impl ExactlyOnce {
                     self.news.extend(offsets.into_iter().map(news));
                 }
             }
+            Some(Word::Aborted { records }) => self.metrics.aborted(records),
             Some(Word::Undone { error }) => {
                 self.life += 1;
                 self.boundaries.forget();

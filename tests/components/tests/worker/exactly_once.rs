@@ -136,8 +136,9 @@ fn boundaries(groups: &str) -> Config {
 fn a_connectors_own_transactions_are_seen_whole_or_not_at_all() {
     let mut stage = Stage::new(boundary_source());
     let script = boundaries("3c 2a 4c 3");
-    let failure = stage.play(&script, |stage| stage.seen("t").len() == 7);
-    assert_eq!(failure, None);
+    let aborted = "tidegate_task_records_aborted_total{connector=\"c\",task=\"0\"} 2\n";
+    let is_over = |stage: &Stage| stage.seen("t").len() == 7 && stage.life.metrics.render().contains(aborted);
+    assert_eq!(stage.play(&script, is_over), None);
     let first = ["g0r0", "g0r1", "g0r2", "g2r0", "g2r1", "g2r2", "g2r3"];
     assert_eq!(stage.seen("t"), first, "the second group was aborted, the fourth never ended");
     let key = r#"["c",{"script":0}]"#;
