@@ -227,7 +227,8 @@ mod tests {
                 }
                 let records = random.usize(1..12);
                 let marks: Vec<_> = (0..records)
-                    .filter_map(|record| (random.u8(0..5) == 0).then(|| Mark { record, is_abort: random.bool() }))
+                    .map(|record| (random.u8(0..5) == 0, Mark { record, is_abort: random.bool() }))
+                    .filter_map(|(is_there, mark)| is_there.then_some(mark))
                     .collect();
                 let cuts = boundaries.polled(now, records, marks.iter().copied());
                 assert_eq!(cuts, plainly(rule, &mut open, at, records, &marks), "{rule:?} {marks:?}");

@@ -242,10 +242,9 @@ impl Task {
             Some(failure) => {
                 let letter = &letters[failure.index];
                 let what = format!("{}-{}@{}", self.queue.topic, letter.partition, letter.offset);
-                Err(lost(
-                    &failure.to_error(&format!("writing dead letter {what} to \"{}\"", records[failure.index].topic)),
-                )
-                .hint("name another topic with --to, or leave the letter out with --offsets"))
+                let doing = format!("writing dead letter {what} to \"{}\"", records[failure.index].topic);
+                Err(lost(&failure.to_error(&doing))
+                    .hint("name another topic with --to, or leave the letter out with --offsets"))
             }
         }
     }
