@@ -102,6 +102,8 @@ pub(crate) struct Ledger {
     /// The number of the oldest open batch.
     first: u32,
     open: VecDeque<Open>,
+    /// The first failure since [`Self::forget_failure`].
+    failure: Option<Code>,
 }
 
 #[derive(Debug)]
@@ -147,8 +149,19 @@ impl Ledger {
             open.reported += 1;
             if !code.is_ok() {
                 open.failures.push(DeliveryFailure::new(index, code));
+                self.failure.get_or_insert(code);
             }
         }
+    }
+
+    /// Why a record was not delivered, if one was not, whether its batch is complete or not.
+    pub(crate) fn failure(&self) -> Option<Code> {
+        self.failure
+    }
+
+    /// What has failed so far does not count any more.
+    pub(crate) fn forget_failure(&mut self) {
+        self.failure = None;
     }
 
     /// Record `index` of `ticket` was refused at the door: there will be no delivery report.

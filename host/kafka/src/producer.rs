@@ -168,6 +168,7 @@ impl Producer {
 
     /// Begins a transaction. Success does not prove that this producer is not fenced; the commit does.
     pub fn begin_transaction(&mut self) -> Result<(), KafkaError> {
+        self.ledger.forget_failure();
         transaction::begin(&self.client)
     }
 
@@ -196,7 +197,13 @@ impl Producer {
     /// A [`KafkaError::Retriable`] leaves the outcome open: drop the producer and take over again.
     pub fn commit_transaction(&mut self, timeout: Duration) -> Result<(), KafkaError> {
         let deadline = deadline(timeout);
-        self.drain("committing a transaction", deadline)?;
+        const WHAT: &str = "committing a transaction";
+        self.drain(WHAT, deadline)?;
+        // librdkafka counts what it could not deliver, and not what it refused to take (a record that is too large).
+        if let Some(code) = self.ledger.failure() {
+            let detail = format!("a record was not delivered: {}", code.text());
+            return Err(KafkaError::Abortable { what: WHAT.to_owned(), code, detail });
+        }
         transaction::commit(&self.client, deadline.saturating_duration_since(Instant::now()))
     }
 

@@ -150,13 +150,17 @@ impl Client {
                     }
                     answer => {
                         let answer = answer?;
-                        return serde_json::from_slice(&answer).map_err(|error| {
-                            let shown = String::from_utf8_lossy(&answer[..answer.len().min(200)]).into_owned();
-                            // What is no registry's answer comes from something before it: a proxy, a login page.
-                            RegistryError::Away(format!(
-                                "{what}: the schema registry's answer is not its own: {error}: {shown}"
-                            ))
-                        });
+                        match serde_json::from_slice(&answer) {
+                            Ok(read) => return Ok(read),
+                            Err(error) => {
+                                let shown = String::from_utf8_lossy(&answer[..answer.len().min(200)]).into_owned();
+                                // What is no registry's answer comes from something before it: a proxy, a login page.
+                                away = RegistryError::Away(format!(
+                                    "{what}: the schema registry's answer is not its own: {error}: {shown}"
+                                ));
+                                self.current.store(current + 1, Ordering::Relaxed);
+                            }
+                        }
                     }
                 }
             }

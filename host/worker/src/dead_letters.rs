@@ -69,6 +69,8 @@ pub(crate) struct DeadLetters {
     context: Option<(String, String)>,
     /// Batches without an answer.
     open: usize,
+    /// A letter that Kafka did not take.
+    lost: Option<Failure>,
     metrics: Arc<TaskMetrics>,
 }
 
@@ -113,12 +115,14 @@ impl DeadLetters {
             topic: queue.topic.clone(),
             context: queue.context_headers.then(|| (connector.to_owned(), task.to_string())),
             open: 0,
+            lost: None,
             metrics,
         })
     }
 
     /// Hands records over, waiting while many are under way. They are safe after the next [`DeadLetters::settle`].
     pub(crate) async fn send(&mut self, failed: &[Failed<'_>]) -> Result<(), Failure> {
+        self.check()?;
         self.metrics.dead_lettered(failed.len());
         while self.open >= OPEN_BATCHES_MAX {
             self.wait().await?;
@@ -132,10 +136,16 @@ impl DeadLetters {
 
     /// Waits until Kafka has every letter. What it refuses fails the task: nothing is dropped silently.
     pub(crate) async fn settle(&mut self) -> Result<(), Failure> {
+        self.check()?;
         while self.open > 0 {
             self.wait().await?;
         }
         Ok(())
+    }
+
+    /// A letter that was lost once stays lost: no offset may move past its record, however often is asked.
+    fn check(&self) -> Result<(), Failure> {
+        self.lost.as_ref().map_or(Ok(()), |lost| Err(lost.clone()))
     }
 
     async fn wait(&mut self) -> Result<(), Failure> {
@@ -147,24 +157,25 @@ impl DeadLetters {
 
     fn hear(&mut self, report: Report<()>) -> Result<(), Failure> {
         match report {
-            Report::Broken(error) => Err(self.lost(&error)),
+            Report::Broken(error) => Err(self.lose(&error)),
             Report::Written(written) => {
                 self.open -= 1;
                 self.metrics.letters_refused(written.failures.len());
                 match written.failures.first() {
                     None => Ok(()),
-                    Some((_, failure)) => Err(self.lost(&failure.to_error("producing"))),
+                    Some((_, failure)) => Err(self.lose(&failure.to_error("producing"))),
                 }
             }
         }
     }
 
-    fn lost(&self, error: &KafkaError) -> Failure {
-        Failure::fatal(format!(
+    fn lose(&mut self, error: &KafkaError) -> Failure {
+        let failure = Failure::fatal(format!(
             "a record could not be processed, and the dead letter queue \"{}\" did not take it either: {error}\n\
              hint: its offset was not committed; it comes again when the task is restarted",
             self.topic
-        ))
+        ));
+        self.lost.get_or_insert(failure).clone()
     }
 }
 

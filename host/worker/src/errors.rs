@@ -127,10 +127,12 @@ impl Errors {
         decided
     }
 
-    /// Decides about records that the sink will never take: each with the sink's words.
+    /// Decides about records that the sink will never take: each with the sink's words. `count` is how many the sink
+    /// refused, several of which may come from one record.
     pub(crate) async fn refused<'a>(
         &mut self,
         refused: impl Iterator<Item = (&'a str, Letter<'a>)>,
+        count: usize,
     ) -> Result<(), Failure> {
         let class = std::mem::take(&mut self.classes.connector);
         let failed: Vec<Failed<'_>> = refused
@@ -139,7 +141,7 @@ impl Errors {
                 record,
             })
             .collect();
-        let decided = self.decide(&failed, failed.len()).await;
+        let decided = self.decide(&failed, count).await;
         drop(failed);
         self.classes.connector = class;
         decided

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tidegate_herder::{ConnectorKey, Failure, RunId};
+use tidegate_herder::{ConnectorKey, Failure, Instance, RunId};
 use tidegate_kafka::{ClientSettings, KafkaError};
 
 use crate::source_task::take_over;
@@ -65,6 +65,9 @@ impl Fencing {
     ) -> Result<(), Failure> {
         let entry = self.lock().entry(run.subject.connector.clone()).or_default().clone();
         let mut fenced = entry.lock().await;
+        if let Instance::Task(task) = run.subject.instance {
+            fenced.ids.insert(names.transactional_id(task));
+        }
         if fenced.done_for == Some((run.uid, generation)) {
             return Ok(());
         }

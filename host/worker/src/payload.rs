@@ -13,6 +13,14 @@ pub(crate) fn for_guest(arena: Vec<u8>, as_json: bool) -> Result<Payload, String
     batch_to_json(&batch).map(Payload::Json).map_err(|error| error.to_string())
 }
 
+/// Whether a batch of a guest's says that it has no records. What it says is checked later.
+pub(crate) fn is_empty(batch: &Payload) -> bool {
+    match batch {
+        Payload::Arena(arena) => arena.get(8..12).is_none_or(|count| count == [0; 4]),
+        Payload::Json(text) => text.len() < 16 && text.trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty(),
+    }
+}
+
 /// One record of a batch as JSON, for people; none if it cannot be shown.
 pub(crate) fn record_json(batch: &BatchReader<'_>, record: usize) -> Option<Vec<u8>> {
     let text = batch_to_json(batch).ok()?;
@@ -51,6 +59,9 @@ fn copy(from: &BatchReader<'_>, record: usize, to: &mut BatchWriter) {
     }
     if let Some(timestamp) = from.timestamp(record) {
         out.timestamp(timestamp);
+    }
+    if let Some(origin) = from.origin(record) {
+        out.origin(origin);
     }
     if let Some(original) = from.original(record) {
         out.original(original.topic, original.partition, original.offset);

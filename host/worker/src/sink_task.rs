@@ -385,6 +385,13 @@ impl SinkTask {
         self.writer.clear();
         let rows = view.write_batch(&rows, key, value, &self.schemas.lock(), &mut self.writer);
         let dropped = (0..view.len()).filter(|&record| view.is_dropped(record)).count();
+        let payload = match self.finish_batch() {
+            Err(_) if batch.len() > 1 => {
+                self.workspace = Some(view.into_workspace());
+                return self.read_again_in_parts(batch.len());
+            }
+            finished => finished?,
+        };
         if self.settle_lane(lane, Patience::Endless)? == Flow::Rewound || self.renew(lane)? == Flow::Rewound {
             self.workspace = Some(view.into_workspace());
             return Ok(Flow::Rewound);
@@ -404,8 +411,7 @@ impl SinkTask {
             self.positions.accept(&positions);
             return Ok(Flow::On);
         }
-        let payload = self.finish_batch()?;
-        self.put(lane, payload, positions, Some(Records { messages: batch, rows, taken: 0 }))?;
+        self.put(lane, payload, positions, Some(Records { messages: batch, rows, taken: 0, lettered: None }))?;
         Ok(Flow::On)
     }
 
@@ -493,7 +499,7 @@ impl SinkTask {
             let mut at_once = false;
             let (batch, after, message) = match answer {
                 Ok(outcome) => {
-                    let refused = self.refuse(&outcome, records.as_ref())?;
+                    let refused = self.refuse(&outcome, records.as_mut())?;
                     let Some(from) = outcome.retry_from else {
                         self.metrics.written(records.map_or(0, |records| records.left().saturating_sub(refused)));
                         self.positions.accept(&positions);
@@ -554,15 +560,27 @@ impl SinkTask {
     }
 
     /// Decides about the records that the guest will never take; answers how many they are.
-    fn refuse(&mut self, outcome: &Outcome, records: Option<&Records>) -> Step<usize> {
+    fn refuse(&mut self, outcome: &Outcome, records: Option<&mut Records>) -> Step<usize> {
         let Some(records) = records else { return Ok(0) };
-        let refused = outcome
-            .rejected
-            .iter()
-            .filter_map(|rejection| Some((rejection.message.as_str(), records.letter(rejection.index)?)));
+        if outcome.rejected.is_empty() {
+            return Ok(0);
+        }
+        // However many were made of a record, there is one letter of it.
+        let mut rejections: Vec<_> = outcome.rejected.iter().collect();
+        rejections.sort_by_key(|rejection| rejection.index);
+        let mut letters = Vec::with_capacity(rejections.len());
+        for rejection in &rejections {
+            let Some(row) = records.row(rejection.index) else { continue };
+            if records.lettered.replace(row) != Some(row) {
+                letters.push((rejection.message.as_str(), row));
+            }
+        }
+        let records = &*records;
+        let refused = letters.into_iter().map(|(message, row)| (message, letter(records.messages.get(row as usize))));
+        let count = rejections.len();
         let exactly_once = self.exactly_once;
         let judged = async {
-            self.errors.refused(refused).await?;
+            self.errors.refused(refused, count).await?;
             if exactly_once { self.errors.settle().await } else { Ok(()) }
         };
         self.runtime.block_on(self.control.unless_killed(judged))??;

@@ -39,6 +39,7 @@ use crate::instances::{Owner, TaskSchemas, guest_config, hooks};
 use crate::metrics::{TaskId, TaskKind, TaskMetrics};
 use crate::offsets::ConnectorOffsets;
 use crate::own_offsets;
+use crate::payload;
 use crate::plan::ConnectorPlan;
 use crate::policy::Backoff;
 use crate::shared::Shared;
@@ -279,6 +280,18 @@ impl SourceTask {
                 });
                 self.guest = Guest::Polling(Polling(polling));
             }
+            // It has nothing more to bring, and still wants to know what has become of the rest.
+            Guest::Ended(mut guest) if self.delivery.has_news() => {
+                let news = self.delivery.take_news();
+                let name = self.name.clone();
+                let telling = self.shared.engine.spawn(async move {
+                    if let Err(error) = guest.commit(&news).await {
+                        tracing::warn!(task = name, "the source did not take note of committed offsets: {error}");
+                    }
+                    (guest, Err(CallError::EndOfInput))
+                });
+                self.guest = Guest::Polling(Polling(telling));
+            }
             other => self.guest = other,
         }
     }
@@ -293,16 +306,12 @@ impl SourceTask {
             Ok(payload) => {
                 self.backoff = Backoff::default();
                 let is_tired = guest.wants_recycling().is_some() && !self.delivery.is_inside_guests();
-                // The next poll begins before this batch is worked on, so that both go on at once.
-                self.guest = if is_tired { Guest::Retiring(Some(guest), now) } else { Guest::Idle(guest, now) };
+                // The next poll begins before this batch is worked on, so that both go on at once; not at once where
+                // nothing came.
+                let at = if payload::is_empty(&payload) { now + self.pause_between_polls() } else { now };
+                self.guest = if is_tired { Guest::Retiring(Some(guest), now) } else { Guest::Idle(guest, at) };
                 self.poll_if_due();
-                let records = self.process(payload).await?;
-                let pause = self.pause_between_polls();
-                if records == 0
-                    && let Guest::Idle(_, at) = &mut self.guest
-                {
-                    *at = now + pause;
-                }
+                self.process(payload).await?;
                 if self.is_paused {
                     self.pause();
                 }
@@ -317,6 +326,9 @@ impl SourceTask {
                 tracing::warn!(task = self.name, "the source is polled again: {message}");
                 self.metrics.retried();
                 self.guest = Guest::Idle(guest, now + self.wait(after));
+                if self.is_paused {
+                    self.pause();
+                }
                 Ok(())
             }
             Err(CallError::ConnectionLost(message)) => {

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use table::{Failed, Tables};
 use tidegate_sdk::{
-    Config, Definition, NewOffset, Outcome, Position, Problem, RecordRef, Result, Schema, SchemaId, SinkBatch,
+    Config, Definition, Error, NewOffset, Outcome, Position, Problem, RecordRef, Result, Schema, SchemaId, SinkBatch,
     SinkTask, TopicPartition, host,
 };
 
@@ -108,26 +108,56 @@ impl SqliteSink {
         let failed = |error: rusqlite::Error| database::task_error(&error);
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate).map_err(failed)?;
-        for record in batch.records() {
-            let place = row::place(&record);
+        let records: Vec<_> = batch.records().collect();
+        let mut rest = &records[..];
+        while let Some(first) = rest.first() {
+            let place = row::place(first);
+            // What a transform has made of one record counts as one where positions are kept: it has one offset.
+            let count = match &self.positions {
+                Some(_) => rest.iter().take_while(|record| row::place(record) == place).count(),
+                None => 1,
+            };
+            let (pieces, after) = rest.split_at(count);
+            rest = after;
             if let Some(positions) = &mut self.positions
                 && positions.turn(&transaction, place)? == Turn::Skip
             {
                 continue;
             }
-            match apply(&transaction, &self.settings, &mut self.tables, &mut self.schemas, &record) {
-                Ok(()) => {}
-                Err(Failed::Database(error)) => return Err(failed(error)),
-                Err(Failed::Record(message)) => {
-                    outcome.reject(record.index(), message);
-                    if let Some(positions) = &mut self.positions {
-                        positions.take_back(place);
-                        if record.index() + 1 < batch.len() {
-                            outcome.retry_from(record.index() + 1, 0);
-                        }
-                        break;
+            if count > 1 {
+                transaction.execute_batch("SAVEPOINT pieces").map_err(failed)?;
+            }
+            let written = pieces.iter().try_for_each(|record| {
+                apply(&transaction, &self.settings, &mut self.tables, &mut self.schemas, record)
+            });
+            let message = match written {
+                Ok(()) => {
+                    if count > 1 {
+                        transaction.execute_batch("RELEASE pieces").map_err(failed)?;
                     }
+                    continue;
                 }
+                Err(Failed::Database(error)) => return Err(failed(error)),
+                Err(Failed::Record(message)) => message,
+            };
+            if transaction.is_autocommit() {
+                return Err(Error::fatal(format!(
+                    "a record was refused in a way that rolled back the whole transaction: {message}\n\
+                     hint: a constraint with ON CONFLICT ROLLBACK, or a trigger with RAISE(ROLLBACK), cannot be used here"
+                )));
+            }
+            if count > 1 {
+                transaction.execute_batch("ROLLBACK TO pieces; RELEASE pieces").map_err(failed)?;
+                // A table that was made for them is gone as well.
+                self.tables.forget();
+            }
+            pieces.iter().for_each(|record| outcome.reject(record.index(), message.clone()));
+            if let Some(positions) = &mut self.positions {
+                positions.take_back(place);
+                if let Some(next) = rest.first() {
+                    outcome.retry_from(next.index(), 0);
+                }
+                break;
             }
         }
         if let Some(positions) = &self.positions {

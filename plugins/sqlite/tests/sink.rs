@@ -371,6 +371,34 @@ fn a_position_passes_a_refused_record_with_what_follows_it_only() {
 }
 
 #[test]
+fn what_a_transform_made_of_one_record_is_written_as_a_whole_or_refused_as_a_whole() {
+    let world = World::new(EXACTLY_ONCE);
+    let mut sink = world.start().unwrap();
+    sink.open(&partitions(1)).unwrap();
+    let outcome = sink.put_json(&offsets("0 1 1 1 2 2! 2 3")).unwrap();
+    assert_eq!((outcome.rejected().len(), outcome.retry()), (3, Some((7, 0))));
+    assert_eq!(sink.pre_commit().unwrap(), Some(vec![at(0, 2)]));
+    sink.put_json(&offsets("3 3")).unwrap();
+    assert_eq!(sink.pre_commit().unwrap(), Some(vec![at(0, 4)]));
+    assert_eq!(world.query("SELECT group_concat(o) FROM t"), "'0,1,1,1,3,3'\n");
+}
+
+#[test]
+fn a_row_that_rolls_back_the_whole_transaction_fails_the_batch_and_writes_nothing() {
+    let world = World::new(EXACTLY_ONCE);
+    world
+        .connect()
+        .execute_batch("CREATE TABLE t (o INTEGER UNIQUE ON CONFLICT ROLLBACK); INSERT INTO t VALUES (1)")
+        .unwrap();
+    let mut sink = world.start().unwrap();
+    sink.open(&partitions(1)).unwrap();
+    let error = sink.put_json(&offsets("0 1 2")).unwrap_err();
+    assert!(matches!(&error, Error::Fatal(why) if why.contains("rolled back")), "{error}");
+    assert_eq!(world.query("SELECT group_concat(o) FROM t"), "'1'\n");
+    assert_eq!(world.query("SELECT count(*) FROM tidegate_positions"), "0\n");
+}
+
+#[test]
 fn a_topic_that_was_made_anew_is_not_taken_for_written() {
     let world = World::new(EXACTLY_ONCE);
     let mut sink = world.start().unwrap();

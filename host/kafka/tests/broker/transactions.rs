@@ -41,6 +41,24 @@ fn what_was_aborted_is_never_seen() {
 }
 
 #[test]
+fn a_record_that_is_refused_at_the_door_fails_its_transaction_and_not_the_next() {
+    on_each_broker("txn-door", |cluster| {
+        let topic = cluster.topic("t", 1, &[]);
+        let mut producer = transactional(cluster, "id");
+        let large = "x".repeat(2 << 20);
+        producer.begin_transaction().unwrap();
+        enqueue(&mut producer, &topic, &["a", &large, "b"]);
+        let error = producer.commit_transaction(PATIENCE).unwrap_err();
+        assert!(matches!(error, KafkaError::Abortable { .. }), "{error:?}");
+        producer.abort_transaction(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        enqueue(&mut producer, &topic, &["c"]);
+        producer.commit_transaction(PATIENCE).unwrap();
+        assert_eq!(cluster.read_all(&topic, |m| text(m.value().unwrap())), ["c"]);
+    });
+}
+
+#[test]
 fn a_second_producer_fences_the_first() {
     on_each_broker("fence", |cluster| {
         let topic = cluster.topic("t", 1, &[]);

@@ -26,6 +26,8 @@ pub(super) struct Records {
     pub(super) rows: Rows,
     /// How many of the rows the guest has taken already.
     pub(super) taken: usize,
+    /// The message that the last dead letter is about.
+    pub(super) lettered: Option<u32>,
 }
 
 impl Records {
@@ -35,9 +37,8 @@ impl Records {
     }
 
     /// The message behind a record of what the guest was given last.
-    pub(super) fn letter(&self, index: u32) -> Option<Letter<'_>> {
-        let row = *self.rows.records().get(self.taken + index as usize)?;
-        Some(letter(self.messages.get(row as usize)))
+    pub(super) fn row(&self, index: u32) -> Option<u32> {
+        self.rows.records().get(self.taken + index as usize).copied()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Partitions that come to a sink task and go.
 
+use tidegate_engine::CallError;
 use tidegate_kafka::{PartitionOffset, Rebalance, RebalanceKind, StartOffset, TopicPartition};
 
 use super::convert::{guest_partitions, kafka_positions};
@@ -89,7 +90,15 @@ impl SinkTask {
             let Some(mut guest) = self.lanes[lane].guest.take() else { continue };
             let closed = self.runtime.block_on(self.control.unless_killed(guest.close(&mine)))?;
             self.lanes[lane].guest = Some(guest);
-            closed.map_err(|error| failure(&error))?;
+            match closed {
+                Ok(()) => {}
+                // The partitions go all the same.
+                Err(error @ CallError::ConnectionLost(_)) => self.lose(lane, error),
+                Err(error @ CallError::Retriable { .. }) => {
+                    tracing::warn!(task = self.name, "the sink did not let go of partitions cleanly: {error}");
+                }
+                Err(error) => return Err(failure(&error).into()),
+            }
         }
         for at in partitions {
             self.positions.revoke(at);

@@ -88,7 +88,15 @@ impl Delivery {
         }
     }
 
-    /// Offsets that became durable and that the guest was not told about yet.
+    /// Whether offsets became durable that the guest was not told about yet.
+    pub(super) fn has_news(&self) -> bool {
+        match self {
+            Delivery::AtLeastOnce(plain) => plain.has_news(),
+            Delivery::ExactlyOnce(exactly) => exactly.has_news(),
+        }
+    }
+
+    /// What [`Delivery::has_news`] says there is.
     pub(super) fn take_news(&mut self) -> Vec<SourceOffset> {
         match self {
             Delivery::AtLeastOnce(plain) => plain.take_news(),

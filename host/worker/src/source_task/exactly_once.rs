@@ -228,6 +228,10 @@ impl ExactlyOnce {
         }
     }
 
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
     /// What the guest is to be told.
     pub(super) fn take_news(&mut self) -> Vec<SourceOffset> {
         std::mem::take(&mut self.news)

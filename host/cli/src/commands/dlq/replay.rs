@@ -222,9 +222,9 @@ impl Task {
             })
             .collect();
         let lost = |error: &tidegate_kafka::KafkaError| {
-            Failure::new("not all dead letters were replayed")
-                .detail(error)
-                .detail("what was written before is noted, the next run goes on from there")
+            Failure::new("not all dead letters were replayed").detail(error).detail(
+                "the next run goes on with this batch: letters of it that were written, 499 at most, are written again",
+            )
         };
         let mut outcomes = Vec::new();
         let enqueued = producer.produce(&records, STEP);

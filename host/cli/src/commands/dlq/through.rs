@@ -109,6 +109,9 @@ fn replaying(known: &Value, connector: &str, name: &str, topic: &str) -> Result<
         ("errors.tolerance", "all"),
         ("errors.log.enable", "true"),
         ("offset.flush.interval.ms", FLUSH_INTERVAL_MS),
+        // From the first letter on, whatever the connector or its worker says; and a failure ends the replay.
+        ("consumer.override.auto.offset.reset", "earliest"),
+        ("tasks.restart.enable", "false"),
     ] {
         config.insert(key.to_owned(), json!(value));
     }
