@@ -222,11 +222,13 @@ mod tests {
         let lines: String = config.iter().map(|(key, value)| format!("{key}={}\n", value.as_str().unwrap())).collect();
         expect![[r#"
             connector.class=FileStreamSink
+            consumer.override.auto.offset.reset=earliest
             errors.log.enable=true
             errors.tolerance=all
             file=out.txt
             name=c-dlq-replay
             offset.flush.interval.ms=500
+            tasks.restart.enable=false
             topics=dead
             transforms=tidegate-dead-letter,mask
             transforms.mask.type=MaskField$Value
