@@ -203,8 +203,8 @@ impl<'t> Parser<'t> {
             if self.takes("]") {
                 let of = common.schema();
                 if let Some(of) = &of {
-                    // Connect finds that null is none of the type, and takes the whole for a text.
-                    if items.contains(&Value::Null) {
+                    // Connect finds that it is none of the type, and takes the whole for a text.
+                    if items.iter().any(|item| is_foreign(item, of)) {
                         return Err(NoValue);
                     }
                     items.iter_mut().for_each(|item| align(item, of));
@@ -237,7 +237,9 @@ impl<'t> Parser<'t> {
                 let (keys, values) = (keys.schema(), values.schema());
                 // Without a common type of the keys Connect gives up on that of the values.
                 let values = values.filter(|_| keys.is_some());
-                if values.is_some() && pairs.iter().any(|(_, value)| *value == Value::Null) {
+                if let Some(values) = &values
+                    && pairs.iter().any(|(_, value)| is_foreign(value, values))
+                {
                     return Err(NoValue);
                 }
                 for (key, value) in &mut pairs {
@@ -485,6 +487,15 @@ fn merged(known: Schema, new: &Schema) -> Option<Schema> {
     Some(if after > before { new.clone() } else { known })
 }
 
+/// Whether Connect would not make a value of the common type out of this one: a null, or a time beside numbers.
+fn is_foreign(value: &Value, common: &Schema) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Date(_) | Value::Time(_) | Value::Timestamp(_) => common.logical().is_none(),
+        _ => false,
+    }
+}
+
 /// Makes a number one of the common type. Numbers beside dates are taken for dates.
 fn align(value: &mut Value, schema: &Schema) {
     let integer = match value {
@@ -585,6 +596,7 @@ mod tests {
             expect![[r#"{"type":"array","items":null,"optional":false} Array([Int8(1), String("a")]) [1,"a"]"#]],
         );
         check("{1:2,3:null}", expect![[r#"{"type":"string","optional":false} String("{1:2,3:null}") {1:2,3:null}"#]]);
+        check("{a:2024-11-20,c:3}", expect![[r#"{"type":"string","optional":false} String("{a:2024-11-20,c:3}") {a:2024-11-20,c:3}"#]]);
         check(
             r#"{"a":1,"a":"x"}"#,
             expect![[
