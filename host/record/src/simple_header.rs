@@ -596,7 +596,10 @@ mod tests {
             expect![[r#"{"type":"array","items":null,"optional":false} Array([Int8(1), String("a")]) [1,"a"]"#]],
         );
         check("{1:2,3:null}", expect![[r#"{"type":"string","optional":false} String("{1:2,3:null}") {1:2,3:null}"#]]);
-        check("{a:2024-11-20,c:3}", expect![[r#"{"type":"string","optional":false} String("{a:2024-11-20,c:3}") {a:2024-11-20,c:3}"#]]);
+        check(
+            "{a:2024-11-20,c:3}",
+            expect![[r#"{"type":"string","optional":false} String("{a:2024-11-20,c:3}") {a:2024-11-20,c:3}"#]],
+        );
         check(
             r#"{"a":1,"a":"x"}"#,
             expect![[

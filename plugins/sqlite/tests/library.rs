@@ -75,7 +75,10 @@ fn python_with_zig() -> Option<&'static str> {
 /// Where cargo keeps SQLite's sources.
 fn sources() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["metadata", "--format-version", "1", "--locked", "--offline"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["--filter-platform", "wasm32-wasip2"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     let metadata: Value = tidegate_sdk::serde_json::from_slice(&cargo.output().unwrap().stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     let package = packages.iter().find(|package| package["name"] == "libsqlite3-sys").unwrap();

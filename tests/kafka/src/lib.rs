@@ -283,8 +283,13 @@ pub fn create_stopped(rest: &str, name: &str, config: Value) -> Result<()> {
     post(rest, &json!({"name": name, "config": config, "initial_state": "STOPPED"}))
 }
 
+/// Waits long: the first request may wait for plugins to be compiled, on a machine that does other things.
+fn client() -> Result<reqwest::blocking::Client> {
+    Ok(reqwest::blocking::Client::builder().timeout(Duration::from_secs(120)).build()?)
+}
+
 fn post(rest: &str, connector: &Value) -> Result<()> {
-    let answer = reqwest::blocking::Client::new().post(format!("{rest}/connectors")).json(connector).send()?;
+    let answer = client()?.post(format!("{rest}/connectors")).json(connector).send()?;
     if !answer.status().is_success() {
         bail!("{}: {}", answer.status(), answer.text()?);
     }
@@ -293,7 +298,7 @@ fn post(rest: &str, connector: &Value) -> Result<()> {
 
 /// Sends an empty PUT, such as `/stop` and `/pause` take.
 pub fn put(url: &str) -> Result<()> {
-    let answer = reqwest::blocking::Client::new().put(url).send()?;
+    let answer = client()?.put(url).send()?;
     if !answer.status().is_success() {
         bail!("{}: {}", answer.status(), answer.text()?);
     }
@@ -311,7 +316,7 @@ pub fn get(url: &str) -> Result<Value> {
 
 /// Sends a PATCH; false while it is refused, for instance because something is still under way.
 pub fn patch(url: &str, body: Value) -> Result<bool> {
-    Ok(reqwest::blocking::Client::new().patch(url).json(&body).send()?.status().is_success())
+    Ok(client()?.patch(url).json(&body).send()?.status().is_success())
 }
 
 /// A port that nothing listens on at the moment.
