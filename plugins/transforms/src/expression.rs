@@ -172,8 +172,16 @@ impl<S: Side> Transform for Expression<S> {
                 && keep.get(record)
             {
                 match computed.value(&context) {
-                    Ok(value) => values[record] = Some(value),
-                    Err(_) if self.forgives => values[record] = Some(Value::Null),
+                    Ok(value) => {
+                        if let Some(place) = values.get_mut(record) {
+                            *place = Some(value);
+                        }
+                    }
+                    Err(_) if self.forgives => {
+                        if let Some(place) = values.get_mut(record) {
+                            *place = Some(Value::Null);
+                        }
+                    }
                     Err(message) => edits.fail(record, FailureKind::Data, &format!("expression: {message}")),
                 }
             }

@@ -184,7 +184,7 @@ pub(crate) fn write(value: &Value, out: &mut String) {
         Value::Number(number) => out.push_str(number),
         Value::String(text) => quoted(text, out),
         Value::Bytes(bytes) => quoted(&BASE64.encode(bytes), out),
-        Value::Array(items) => list('[', ']', items, out, |item, out| write(item, out)),
+        Value::Array(items) => list('[', ']', items, out, write),
         Value::Map(members) | Value::Struct(members) => list('{', '}', members, out, |(name, member), out| {
             quoted(name, out);
             out.push(':');

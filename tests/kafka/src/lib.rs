@@ -18,6 +18,11 @@ use serde_json::{Value, json};
 /// How long anything may take to become true.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// A number that whoever runs the tests gives in the environment.
+pub fn asked_for(name: &str) -> Option<u64> {
+    std::env::var_os(name)?.to_str()?.parse().ok()
+}
+
 /// None, with a printed reason, where Java or Maven are missing; under `TIDEGATE_REQUIRE_ALL` that is a failure.
 pub fn java_or_skip() -> Option<Java> {
     let works = |program: &str| {

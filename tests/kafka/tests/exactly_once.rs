@@ -142,8 +142,7 @@ fn settle(bootstrap: &str, topics: &[&str], count: u64) -> Result<()> {
 
 /// Kills and stops a worker until every step was hit.
 fn hurt(dir: &Path, bootstrap: &str) -> Result<()> {
-    let seed =
-        std::env::var("TIDEGATE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let seed = tidegate_kafka_ring::asked_for("TIDEGATE_SEED").unwrap_or_else(|| fastrand::u64(..));
     eprintln!("TIDEGATE_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let place = Place::new(dir, "worker", bootstrap)?;

@@ -318,7 +318,7 @@ fn act(
         Action::Rename(at, name) => {
             let column = target(*at)?;
             if column.place == Place::Header {
-                let of_name = record.headers.iter_mut().filter(|(known, _, _)| Some(&*known) == column.path.first());
+                let of_name = record.headers.iter_mut().filter(|(known, _, _)| Some(known) == column.path.first());
                 of_name.for_each(|(known, _, _)| known.clone_from(name));
                 return Ok(());
             }
