@@ -76,7 +76,7 @@ fn python_with_zig() -> Option<&'static str> {
 fn sources() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked"])
         .args(["--filter-platform", "wasm32-wasip2"])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     let metadata: Value = tidegate_sdk::serde_json::from_slice(&cargo.output().unwrap().stdout).unwrap();
