@@ -159,9 +159,13 @@ fn connect(installation: &Installation, properties: &Path, is_distributed: bool)
 fn tidegate(installation: &Installation, properties: &Path, is_distributed: bool) -> Command {
     let mut command = Command::new(&installation.tidegate);
     // As much as Connect logs.
-    let mode = if is_distributed { "worker" } else { "standalone" };
+    // A distributed worker keeps what it is told to run, and each run is a group of its own.
+    let (mode, data) = match is_distributed {
+        true => ("worker", properties.with_file_name("tidegate")),
+        false => ("standalone", installation.state.join("tidegate")),
+    };
     command.args(["--log", "warn", mode]).arg(properties);
-    command.arg("--data-dir").arg(installation.state.join("tidegate"));
+    command.arg("--data-dir").arg(data);
     command
 }
 
